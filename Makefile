@@ -1,0 +1,74 @@
+# Every target sets itself up. VENV, PYTHON and WORKERS (tests at a time that mostly wait) may be given: make test VENV=/some/venv
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 4
+BIN = $(VENV)/bin
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+	--custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint format crds lock test unit integration e2e e2e-full demo bench cluster-up cluster-down images
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(VENV)/.installed ## the virtual environment with the locked libraries and this project, editable
+
+$(VENV)/.installed: pyproject.toml requirements-dev.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8,<1'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --requirements requirements-dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+lint: setup ## style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m perennial.api.crd --check manifests/crds
+
+format: setup ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+crds: setup ## manifests/crds from the pydantic models
+	$(BIN)/python -m perennial.api.crd manifests/crds
+
+lock: $(VENV)/.installed ## resolve every lock file anew; all of them hold the same versions
+	$(COMPILE) pyproject.toml --extra dev -o requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra operator -c requirements-dev.lock -o operator/requirements.lock
+	$(COMPILE) pyproject.toml -c requirements-dev.lock -o trainer_image/shared.lock trainer_image/shared.in
+	for part in trainer server; do \
+	  $(COMPILE) pyproject.toml --extra $$part -c requirements-dev.lock -o trainer_image/$$part.lock \
+	    $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' trainer_image/shared.lock) || exit 1; \
+	done
+
+test: unit integration ## what needs no node: minutes
+
+unit: setup ## pure and fast
+	$(BIN)/pytest tests/unit -n auto
+
+integration: setup ## a real PostgreSQL and a real API server, started by the tests
+	$(BIN)/pytest tests/integration -n $(WORKERS) --dist loadfile
+
+e2e: setup ## the loop on a real cluster with real images
+	$(BIN)/pytest tests/e2e -n $(WORKERS) -m "not long"
+
+e2e-full: setup ## also what takes longer than CI has time for
+	$(BIN)/pytest tests/e2e -n $(WORKERS)
+
+demo: setup ## the loop on real market data, in a live table
+	$(BIN)/python -m tests.demo
+
+bench: setup ## measures trainer, server and operator; writes tests/bench/RESULTS.md
+	$(BIN)/python -m tests.bench
+
+cluster-up: setup ## a cluster for tests ($KUBECONFIG, kind, or one made of Debian's packages)
+	$(BIN)/python -m tests.cluster up
+
+images: cluster-up ## build the images and load them into that cluster
+	$(BIN)/python -m tests.cluster images
+
+cluster-down: setup ## stop the test cluster
+	$(BIN)/python -m tests.cluster down

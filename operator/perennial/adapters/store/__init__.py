@@ -1,0 +1,1 @@
+"""The sample store in SQL: PostgreSQL in a cluster, SQLite in replay and unit tests."""

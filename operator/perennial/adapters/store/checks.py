@@ -1,0 +1,80 @@
+"""Whether the tables are as the contract needs them: asked once, so that no look has to fail in riddles."""
+
+from typing import Any
+
+from sqlalchemy import Boolean, Connection, DateTime, Float, Integer, Numeric, inspect
+from sqlalchemy.types import String, TypeEngine
+
+from perennial.domain.evidence import StoreMisconfigured
+from perennial_contract.samples import PREDICTION_COLUMNS, REPORT_COLUMNS, REPORTS_TABLE, SAMPLE_COLUMNS, SampleContract
+
+Columns = dict[str, TypeEngine[Any]]
+NUMERIC = (Integer, Numeric, Float, Boolean)
+_INIT = "`perennial store init`"
+
+
+def columns_of(connection: Connection, table: str) -> Columns | None:
+    """Names and types of the columns of a table or view; None where there is neither."""
+    inspector = inspect(connection)
+    if not inspector.has_table(table):
+        return None
+    return {str(column["name"]): column["type"] for column in inspector.get_columns(table)}
+
+
+def numeric_features(columns: Columns) -> tuple[str, ...]:
+    """What an empty list of features stands for: every numeric column that is not reserved, in the table's order."""
+    return tuple(name for name, kind in columns.items() if name not in SAMPLE_COLUMNS and isinstance(kind, NUMERIC))
+
+
+def check_tables(connection: Connection, contract: SampleContract) -> None:
+    """Raises StoreMisconfigured for the first thing that cannot work."""
+    samples = _require(connection, "samples.table", contract.table, SAMPLE_COLUMNS)
+    predictions = _require(connection, "samples.predictionsTable", contract.predictions_table, PREDICTION_COLUMNS)
+    _require(connection, "samples", REPORTS_TABLE, REPORT_COLUMNS)
+    _check_features(contract, samples)
+    for table, columns, names in (
+        (contract.table, samples, ("target", "reward")),
+        (contract.predictions_table, predictions, ("score",)),
+    ):
+        for name in names:
+            if not isinstance(columns[name], NUMERIC):
+                raise StoreMisconfigured(f"{table}.{name}", f"is of type {columns[name]}", "make it a number")
+    if isinstance(samples["id"], String) != isinstance(predictions["sample_id"], String):
+        raise StoreMisconfigured(
+            f"{contract.predictions_table}.sample_id",
+            f"is of type {predictions['sample_id']}, {contract.table}.id of type {samples['id']}",
+            "give both the same type",
+        )
+    if connection.dialect.name == "postgresql":
+        for table, columns in ((contract.table, samples), (contract.predictions_table, predictions)):
+            _check_zones(table, columns)
+
+
+def _require(connection: Connection, field: str, table: str, names: tuple[str, ...]) -> Columns:
+    columns = columns_of(connection, table)
+    if columns is None:
+        raise StoreMisconfigured(field, f"there is no table or view {table!r}", f"run {_INIT}, or name the right one")
+    for name in names:
+        if name not in columns:
+            raise StoreMisconfigured(field, f"{table!r} has no column {name!r}", f"add it; {_INIT} shows what belongs")
+    return columns
+
+
+def _check_features(contract: SampleContract, columns: Columns) -> None:
+    for name in contract.features:
+        if name not in columns:
+            fix = f"run `perennial store init --features {name}`, or leave it out"
+            raise StoreMisconfigured("samples.features", f"{contract.table!r} has no column {name!r}", fix)
+        if not isinstance(columns[name], NUMERIC):
+            raise StoreMisconfigured("samples.features", f"{name!r} is of type {columns[name]}", "name numeric columns")
+    if not contract.features and not numeric_features(columns):
+        fix = "run `perennial store init --features ...`"
+        raise StoreMisconfigured("samples.features", f"{contract.table!r} has no numeric column beside its own", fix)
+
+
+def _check_zones(table: str, columns: Columns) -> None:
+    for name in ("at", "resolved_at"):
+        kind = columns.get(name)
+        if kind is not None and not (isinstance(kind, DateTime) and kind.timezone):
+            fix = "make it timestamp with time zone: naive times are refused"
+            raise StoreMisconfigured(f"{table}.{name}", f"is of type {kind}", fix)

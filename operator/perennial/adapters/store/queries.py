@@ -1,0 +1,243 @@
+"""The looks as SQL: each is one statement that brings back sums by block, bin and version."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    Label,
+    Select,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+    union_all,
+)
+from sqlalchemy.sql.selectable import CompoundSelect
+
+from perennial.adapters.store.expressions import (
+    acts,
+    bin_of,
+    block_of,
+    earned,
+    is_evidence,
+    is_late,
+    reward_of,
+    score_of,
+    target_of,
+    wins,
+)
+from perennial.adapters.store.schema import predictions_table, samples_table
+from perennial_contract.samples import Decision, SampleContract
+
+HEALTH_SUMS = (
+    "n",
+    "acted",
+    "wins",
+    "reward_sum",
+    "reward_gain",
+    "reward_loss",
+    "reward_sq",
+    "rewarded",
+    "brier_sum",
+    "score_sum",
+    "score_var_sum",
+    "spiegelhalter_num",
+    "spiegelhalter_den",
+    "confidence_sum",
+    "target_sum",
+    "total",
+    "resolved",
+    "overdue",
+    "late",
+)
+PAIR_SUMS = ("n", "utility_sum", "utility_sq", "stable_acted", "stable_wins", "canary_acted", "canary_wins")
+SIDES = ("stable", "canary")
+
+# By position: a label would lose to a feature column of the same name.
+_FIRST: ColumnElement[int] = literal_column("1")
+_SECOND: ColumnElement[int] = literal_column("2")
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.count().filter(condition)
+
+
+def _sum(value: ColumnElement[Any], condition: ColumnElement[bool]) -> ColumnElement[Any]:
+    return func.coalesce(func.sum(value).filter(condition), 0)
+
+
+def _labelled(sums: dict[str, ColumnElement[Any]], names: Iterable[str]) -> list[Label[Any]]:
+    return [sums[name].label(name) for name in names]
+
+
+def build_health_query(
+    contract: SampleContract,
+    decision: Decision,
+    *,
+    model: str,
+    version: str,
+    since: datetime,
+    until: datetime,
+    block_seconds: int,
+) -> CompoundSelect[Any]:
+    """Rows (kind, key, *HEALTH_SUMS, newest): kind 0 has one row a block, kind 1 one a calibration bin."""
+    predictions, samples = predictions_table(contract.predictions_table), samples_table(contract.table)
+    at, score = predictions.c.at, score_of(predictions)
+    target, reward = target_of(samples), reward_of(samples)
+    young = at > until - contract.label_delay
+    resolved = samples.c.target.is_not(None)
+    evidence = and_(~young, is_evidence(decision, samples))
+    acted = and_(evidence, acts(decision, score))
+    gain = earned(decision, score, reward)
+    variance = score * (1 - score)
+    sums: dict[str, ColumnElement[Any]] = {
+        "n": _count(evidence),
+        "acted": _count(acted),
+        "wins": _count(and_(evidence, wins(decision, score, target))),
+        "reward_sum": _sum(gain, acted),
+        "reward_gain": _sum(gain, and_(acted, gain > 0)),
+        "reward_loss": _sum(-gain, and_(acted, gain < 0)),
+        "reward_sq": _sum(gain * gain, acted),
+        "rewarded": _count(and_(acted, reward.is_not(None))),
+        "brier_sum": _sum((target - score) * (target - score), evidence),
+        "score_sum": _sum(score, evidence),
+        "score_var_sum": _sum(variance, evidence),
+        "spiegelhalter_num": _sum((target - score) * (1 - 2 * score), evidence),
+        "spiegelhalter_den": _sum((1 - 2 * score) * (1 - 2 * score) * variance, evidence),
+        "confidence_sum": _sum(case((score >= 0.5, score), else_=1 - score), evidence),
+        "target_sum": _sum(target, evidence),
+        "total": func.count(),
+        "resolved": _count(resolved),
+        "overdue": _count(and_(~young, ~resolved)),
+        "late": _count(and_(resolved, is_late(at, samples, contract.label_delay))),
+    }
+    cells = (
+        select(
+            block_of(at, block_seconds).label("block"),
+            bin_of(score).label("bin"),
+            *_labelled(sums, HEALTH_SUMS),
+            func.max(at).filter(evidence).label("newest"),
+        )
+        .select_from(predictions.outerjoin(samples, samples.c.id == predictions.c.sample_id))
+        .where(
+            predictions.c.model == model,
+            predictions.c.version == version,
+            predictions.c.track == "live",
+            at > since,
+            at <= until,
+        )
+        .group_by(_FIRST, _SECOND)
+        .cte("perennial_cells")
+    )
+    return union_all(*(_fold(cells, kind, key) for kind, key in enumerate(("block", "bin"))))
+
+
+def _fold(cells: FromClause, kind: int, key: str) -> Select[Any]:
+    """The cells summed over one of their two axes."""
+    sums: dict[str, ColumnElement[Any]] = {name: func.sum(cells.c[name]) for name in HEALTH_SUMS}
+    return select(
+        literal(kind, Integer).label("kind"),
+        cells.c[key].label("key"),
+        *_labelled(sums, HEALTH_SUMS),
+        func.max(cells.c.newest).label("newest"),
+    ).group_by(cells.c[key])
+
+
+def build_pairs_query(
+    contract: SampleContract,
+    decision: Decision,
+    *,
+    model: str,
+    stable: str,
+    canary: str,
+    since: datetime,
+    step_since: datetime,
+    until: datetime,
+    block_seconds: int,
+) -> Select[Any]:
+    """Rows (block, *PAIR_SUMS, paired, resolved_since, and for each side what it scored and served), by block."""
+    predictions, samples = predictions_table(contract.predictions_table), samples_table(contract.table)
+    both = _scores_by_sample(predictions, model, {"stable": stable, "canary": canary}, min(since, step_since), until)
+    at, target = both.c.at, target_of(samples)
+    in_evidence = and_(at > since, at <= until - contract.label_delay)
+    evidence = and_(in_evidence, is_evidence(decision, samples))
+    this_step = at > step_since
+    score = {side: both.c[f"{side}_score"] for side in SIDES}
+    scored = {side: score[side].is_not(None) for side in SIDES}
+    paired = and_(scored["stable"], scored["canary"])
+    compared = and_(evidence, paired)
+    acted = {side: acts(decision, score[side]) for side in SIDES}
+    won = {side: wins(decision, score[side], target) for side in SIDES}
+    utility = {side: 2 * cast(won[side], Integer) - cast(acted[side], Integer) for side in SIDES}
+    difference = utility["canary"] - utility["stable"]
+    sums: dict[str, ColumnElement[Any]] = {
+        "n": _count(compared),
+        "utility_sum": _sum(difference, compared),
+        "utility_sq": _sum(difference * difference, compared),
+        "paired": _count(and_(in_evidence, paired)),
+        "resolved_since": _count(and_(compared, this_step)),
+    }
+    for side in SIDES:
+        live = both.c[f"{side}_live"] > 0
+        sums |= {
+            f"{side}_acted": _count(and_(compared, acted[side])),
+            f"{side}_wins": _count(and_(compared, won[side])),
+            f"{side}_scored": _count(and_(in_evidence, scored[side])),
+            f"{side}_live_n": _count(and_(evidence, live)),
+            f"{side}_live_acted": _count(and_(evidence, live, acted[side])),
+            f"{side}_live_wins": _count(and_(evidence, live, won[side])),
+            f"{side}_served_since": _count(and_(live, this_step)),
+        }
+    return (
+        select(block_of(at, block_seconds).label("block"), *_labelled(sums, sums))
+        .select_from(both.outerjoin(samples, samples.c.id == both.c.sample_id))
+        .group_by(_FIRST)
+        .order_by(_FIRST)
+    )
+
+
+def _scores_by_sample(
+    predictions: FromClause, model: str, versions: dict[str, str], since: datetime, until: datetime
+) -> FromClause:
+    """One row a sample: what each side said of it, and whether it was the one that answered the client."""
+    score = score_of(predictions)
+    is_side = {side: predictions.c.version == version for side, version in versions.items()}
+    return (
+        select(
+            predictions.c.sample_id,
+            func.min(predictions.c.at).label("at"),
+            *(func.max(score).filter(is_side[side]).label(f"{side}_score") for side in SIDES),
+            *(_count(and_(is_side[side], predictions.c.track == "live")).label(f"{side}_live") for side in SIDES),
+        )
+        .where(
+            predictions.c.model == model,
+            predictions.c.version.in_(list(versions.values())),
+            predictions.c.at > since,
+            predictions.c.at <= until,
+        )
+        .group_by(predictions.c.sample_id)
+        .cte("perennial_scores")
+    )
+
+
+def build_counts_query(table: str, label_delay: timedelta, *, since: datetime, now: datetime) -> Select[Any]:
+    """One row: the fields of SampleCounts."""
+    samples = samples_table(table)
+    resolved = samples.c.target.is_not(None)
+    fresh = and_(resolved, samples.c.at > since, samples.c.at <= now - label_delay)
+    counts: tuple[Label[Any], ...] = (
+        func.count().label("rows"),
+        _count(resolved).label("resolved"),
+        func.max(samples.c.at).label("newest_at"),
+        func.max(samples.c.resolved_at).label("newest_resolved_at"),
+        _count(fresh).label("resolved_since"),
+        func.min(samples.c.at).filter(fresh).label("oldest_since"),
+    )
+    return select(*counts).where(samples.c.at <= now)

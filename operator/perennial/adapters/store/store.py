@@ -1,0 +1,274 @@
+"""The sample store as the operator sees it: asynchronous looks that never hold up the event loop."""
+
+import asyncio
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from itertools import dropwhile
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, RowMapping, select
+
+from perennial.adapters.store.checks import check_tables
+from perennial.adapters.store.engine import (
+    POOL_SIZE,
+    POSTGRESQL,
+    STATEMENT_TIMEOUT_SECONDS,
+    open_engine,
+    reading,
+)
+from perennial.adapters.store.errors import URL_FIELD
+from perennial.adapters.store.queries import (
+    PAIR_SUMS,
+    SIDES,
+    build_counts_query,
+    build_health_query,
+    build_pairs_query,
+)
+from perennial.adapters.store.schema import reports_table
+from perennial.domain.evidence import (
+    BlockRow,
+    CalibrationBin,
+    HealthLook,
+    PairBlock,
+    PairLook,
+    ReportRow,
+    SampleCounts,
+    StoreMisconfigured,
+    StoreUnavailable,
+    VersionBlock,
+)
+from perennial_contract.samples import Decision, SampleContract
+
+T = TypeVar("T")
+Observer = Callable[[str, float], None]
+"""Told the kind of each look and how many seconds it took, whether it succeeded or not."""
+
+_KEPT_ENGINES = 64
+QUICK_SECONDS = 1.0
+"""To be refused at once costs nothing; to wait for a database that is not there does."""
+DOWN_SECONDS = 5.0
+"""After such a wait it is left alone for so long: hundreds of looks must not wait for it one by one."""
+
+
+def _unobserved(kind: str, seconds: float) -> None:
+    """Nobody measures."""
+
+
+class SqlSampleStore:
+    """A `SampleStore` on one URL. Looks queue for a few threads: one connection each, none waits for the pool."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        drivers: tuple[str, ...] = (POSTGRESQL,),
+        observer: Observer = _unobserved,
+        statement_seconds: float = STATEMENT_TIMEOUT_SECONDS,
+    ) -> None:
+        self._engine = open_engine(url, drivers)
+        self._statement_seconds = statement_seconds
+        self._threads = ThreadPoolExecutor(max_workers=POOL_SIZE, thread_name_prefix="sample-store")
+        self._observer = observer
+        self._down: StoreUnavailable | None = None
+        self._down_until = 0.0
+
+    async def _look(self, kind: str, look: Callable[[Connection], T]) -> T:
+        def work() -> T:
+            if self._down and time.monotonic() < self._down_until:
+                raise StoreUnavailable(self._down.field, self._down.value, self._down.fix)
+            started = time.perf_counter()
+            try:
+                with reading(self._engine, self._statement_seconds) as connection:
+                    return look(connection)
+            except StoreUnavailable as error:
+                if error.field == URL_FIELD and time.perf_counter() - started > QUICK_SECONDS:
+                    self._down, self._down_until = error, time.monotonic() + DOWN_SECONDS
+                raise
+            finally:
+                self._observer(kind, time.perf_counter() - started)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def check(self, contract: SampleContract) -> None:
+        """Raises StoreMisconfigured when a table or column is missing or of a type that cannot work."""
+        await self._look("check", lambda connection: check_tables(connection, contract))
+
+    async def observe_health(
+        self,
+        contract: SampleContract,
+        decision: Decision,
+        *,
+        model: str,
+        version: str,
+        since: datetime,
+        until: datetime,
+        block_seconds: int,
+    ) -> HealthLook:
+        """How ``version`` (a ModelVersion's UID) of ``model`` (namespace/name) did on live requests."""
+        query = build_health_query(
+            contract,
+            decision,
+            model=model,
+            version=version,
+            since=since,
+            until=until,
+            block_seconds=block_seconds,
+        )
+        return read_health(await self._look("health", lambda connection: connection.execute(query).all()))
+
+    async def observe_pairs(
+        self,
+        contract: SampleContract,
+        decision: Decision,
+        *,
+        model: str,
+        stable: str,
+        canary: str,
+        since: datetime,
+        step_since: datetime,
+        until: datetime,
+        block_seconds: int,
+    ) -> PairLook:
+        """How two versions did on the same samples since the canary began, and what the present step has seen."""
+        query = build_pairs_query(
+            contract,
+            decision,
+            model=model,
+            stable=stable,
+            canary=canary,
+            since=since,
+            step_since=step_since,
+            until=until,
+            block_seconds=block_seconds,
+        )
+        rows = await self._look("pairs", lambda connection: connection.execute(query).all())
+        return read_pairs(rows, {"stable": stable, "canary": canary})
+
+    async def observe_counts(self, contract: SampleContract, *, since: datetime, now: datetime) -> SampleCounts:
+        """How many samples and outcomes there are, and how many outcomes belong to samples newer than ``since``."""
+        query = build_counts_query(contract.table, contract.label_delay, since=since, now=now)
+        row = await self._look("counts", lambda connection: connection.execute(query).one())
+        return SampleCounts(**row._mapping, visible_until=now - contract.label_delay)
+
+    async def read_report(self, version_uid: str) -> ReportRow | None:
+        """The trainer's report on a version; None until it has written one."""
+        table = reports_table()
+        query = select(table).where(table.c.version == version_uid)
+        row = await self._look("report", lambda connection: connection.execute(query).one_or_none())
+        return None if row is None else ReportRow(**row._mapping)
+
+    def close(self) -> None:
+        """Lets running looks end, then frees threads and connections."""
+        self._threads.submit(self._engine.dispose)
+        self._threads.shutdown(wait=False)
+
+
+class SampleStores:
+    """The stores by URL, so that models of one database share its connections."""
+
+    def __init__(self, *, drivers: tuple[str, ...] = (POSTGRESQL,), observer: Observer = _unobserved) -> None:
+        self._drivers, self._observer = drivers, observer
+        self._stores: OrderedDict[str, SqlSampleStore] = OrderedDict()
+
+    def at(self, url: str) -> SqlSampleStore:
+        """The store of a URL; the one that was asked for longest ago is closed when there are too many.
+
+        Raises:
+            StoreMisconfigured: the URL cannot be used.
+        """
+        if (store := self._stores.get(url)) is None:
+            store = self._stores[url] = SqlSampleStore(url, drivers=self._drivers, observer=self._observer)
+        self._stores.move_to_end(url)
+        while len(self._stores) > _KEPT_ENGINES:
+            self._stores.popitem(last=False)[1].close()
+        return store
+
+    def close(self) -> None:
+        """Closes them all."""
+        while self._stores:
+            self._stores.popitem()[1].close()
+
+
+_COUNTS = ("n", "acted", "wins", "rewarded")
+_OF_REWARDS = ("reward_sum", "reward_gain", "reward_loss", "reward_sq")
+_OF_SCORES = (
+    "brier_sum",
+    "score_sum",
+    "score_var_sum",
+    "spiegelhalter_num",
+    "spiegelhalter_den",
+    "confidence_sum",
+)
+
+
+def _finite(row: RowMapping, names: tuple[str, ...], column: str) -> dict[str, Any]:
+    found = {name: float(row[name]) for name in names}
+    for number in found.values():
+        if not math.isfinite(number):
+            raise StoreMisconfigured(column, f"a sum of it is {number}", "remove rows with NaN or infinity")
+    return found
+
+
+def read_health(rows: Sequence[Row[Any]]) -> HealthLook:
+    """The rows of `build_health_query` as a look."""
+    by_key = sorted((row._mapping for row in rows), key=lambda row: int(row["key"]))
+    of_blocks, of_bins = ([row for row in by_key if row["kind"] == kind] for kind in (0, 1))
+    totals = {name: sum(int(row[name]) for row in of_blocks) for name in ("total", "resolved", "overdue", "late")}
+    return HealthLook(
+        blocks=tuple(_read_block(row) for row in of_blocks if row["n"]),
+        bins=tuple(
+            CalibrationBin(
+                bin=int(row["key"]),
+                n=int(row["n"]),
+                score_sum=float(row["score_sum"]),
+                target_sum=int(row["target_sum"]),
+                score_var_sum=float(row["score_var_sum"]),
+            )
+            for row in of_bins
+            if row["n"]
+        ),
+        newest_resolved=max((row["newest"] for row in of_blocks if row["newest"] is not None), default=None),
+        **totals,
+    )
+
+
+def _read_block(row: RowMapping) -> BlockRow:
+    sums: dict[str, Any] = {name: int(row[name]) for name in _COUNTS}
+    sums |= _finite(row, _OF_REWARDS, "samples.reward") | _finite(row, _OF_SCORES, "predictions.score")
+    return BlockRow(block=int(row["key"]), **sums)
+
+
+def read_pairs(rows: Sequence[Row[Any]], versions: dict[str, str]) -> PairLook:
+    """The rows of `build_pairs_query` as a look."""
+    found = [{name: int(value) for name, value in row._mapping.items()} for row in rows]
+
+    def total(name: str) -> int:
+        return sum(row[name] for row in found)
+
+    both_there = dropwhile(lambda row: not row["canary_scored"], found)
+    return PairLook(
+        blocks=tuple(
+            PairBlock(block=row["block"], **{name: row[name] for name in PAIR_SUMS}) for row in found if row["n"]
+        ),
+        unpaired=tuple(
+            VersionBlock(
+                version=versions[side],
+                block=row["block"],
+                n=row[f"{side}_live_n"],
+                acted=row[f"{side}_live_acted"],
+                wins=row[f"{side}_live_wins"],
+            )
+            for side in SIDES
+            for row in found
+            if row[f"{side}_live_n"]
+        ),
+        paired=total("paired"),
+        stable_scored=sum(row["stable_scored"] for row in both_there),
+        canary_scored=total("canary_scored"),
+        resolved_since=total("resolved_since"),
+        live_by_version={versions[side]: total(f"{side}_served_since") for side in SIDES},
+    )

@@ -1,0 +1,133 @@
+"""ModelDeployment.status: the rollout's only memory, and what the monitors last saw."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from perennial.api.base import Status
+from perennial.api.shared import Condition, Time, TrackStatus
+
+HealthState = Literal["Healthy", "Degraded", "Critical", "Unknown"]
+TrendState = Literal["Improving", "Stable", "Declining", "Unknown"]
+RolloutPhase = Literal["Pending", "Deploying", "Stable", "Canary", "RollingBack", "Paused", "Stalled"]
+
+
+class Interval(Status):
+    """A share with its interval and what it rests on."""
+
+    value: float
+    lower: float
+    upper: float
+    outcomes: int
+    effective_outcomes: float
+
+
+class HealthStatus(Status):
+    """How well the stable version does."""
+
+    state: HealthState = "Unknown"
+    reason: str = "NotLookedYet"
+    message: str = ""
+    trend: TrendState = "Unknown"
+    win_rate: Interval | None = None
+    average_reward: float | None = None
+    profit_factor: float | None = None
+    brier: float | None = None
+    calibration_error: float | None = None
+    mean_confidence: float | None = None
+    samples: int | None = None
+    """Live predictions in the window."""
+    resolved: int | None = None
+    overdue: int | None = None
+    late: int | None = None
+    window_from: Time | None = None
+    window_until: Time | None = None
+    evidence_until: Time | None = None
+    """The newest outcome that the state rests on."""
+    version: str | None = None
+    """The version looked at."""
+
+
+class Evidence(Status):
+    """What the paired comparison says so far."""
+
+    pairs: int = 0
+    effective_pairs: float = 0
+    blocks: int = 0
+    utility_difference: float | None = None
+    """Mean of challenger − stable, in units of one win or loss."""
+    e_value: float = 1.0
+    """Evidence that the challenger is better; a pass at 1 / (1 − confidence)."""
+    harm: float = 1.0
+    """Evidence that it is worse."""
+    coverage: float | None = None
+    """Share of the canary's samples that both versions scored."""
+
+
+class CanaryStatus(Status):
+    """A challenger on its way."""
+
+    version: str
+    uid: str
+    step: int = 0
+    """Index into canary.steps."""
+    weight: float = 0
+    """The step's weight; the traffic never exceeds it."""
+    observed_weight: float | None = None
+    """Counted from live predictions."""
+    ready_replicas: int = 0
+    started_at: Time
+    step_started_at: Time
+    evidence: Evidence = Evidence()
+    state: Literal["Progressing", "Inconclusive", "Held"] = "Progressing"
+    message: str = ""
+    cause: str = ""
+    """Digest of the declared fields that the canary started under: a change aborts it."""
+
+
+class IncomingStatus(Status):
+    """The version that is about to become stable, until its pods are ready (make-before-break)."""
+
+    version: str
+    uid: str
+    reason: Literal["Deploy", "Promote", "Pin", "Rollback"]
+    since: Time
+    ready_replicas: int = 0
+
+
+class PreviousStatus(Status):
+    """The version before the stable one: warm for a while, archived, never pruned."""
+
+    version: str
+    uid: str
+    replaced_at: Time
+    warm_until: Time | None = None
+
+
+class Outcome(Status):
+    """How a version's rollout ended; the ModelVersion's phase is derived from it."""
+
+    version: str
+    uid: str
+    phase: Literal["Archived", "Rejected", "Superseded"]
+    reason: str
+    message: str = ""
+    at: Time
+
+
+class ModelDeploymentStatus(Status):
+    """Rollout state and monitors."""
+
+    observed_generation: int = 0
+    phase: RolloutPhase | None = None
+    endpoint: str | None = None
+    last_revision: int = 0
+    stable: TrackStatus | None = None
+    canary: CanaryStatus | None = None
+    incoming: IncomingStatus | None = None
+    previous: PreviousStatus | None = None
+    outcomes: list[Outcome] = Field(default_factory=list)
+    """The newest ends of rollouts, bounded."""
+    health: HealthStatus | None = None
+    last_monitored_at: Time | None = None
+    conditions: list[Condition] = Field(default_factory=list)

@@ -1,0 +1,153 @@
+"""What a ModelDeployment's monitors see in the sample store, and what is known when it does not answer."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from perennial.api.model_deployment_status import CanaryStatus, HealthStatus
+from perennial.controllers.context import Context, Kept
+from perennial.controllers.objects import Model
+from perennial.domain.blocks import health_block_seconds, pair_block_seconds
+from perennial.domain.canary import CanaryLook
+from perennial.domain.canary_evidence import decide_evidence
+from perennial.domain.evidence import PairLook, SampleStore, StoreError, StoreMisconfigured
+from perennial.domain.feasibility import Feasibility, decide_feasible
+from perennial.domain.health import decide_health
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """The store, or what is wrong with it."""
+
+    store: SampleStore | None
+    error: StoreError | None = None
+
+    @property
+    def misconfigured(self) -> bool:
+        """A person has to change something."""
+        return isinstance(self.error, StoreMisconfigured)
+
+
+async def open_store(context: Context, model: Model) -> StoreState:
+    """The model's sample store, checked against its contract."""
+    assert model.spec is not None
+    samples = model.spec.samples
+    try:
+        store = await context.store_at(model.namespace, "spec.samples.readUrlFrom", samples.read_url_from)
+        await store.check(samples.contract)
+    except StoreError as error:
+        return StoreState(None, error)
+    return StoreState(store)
+
+
+async def observe_canary(
+    context: Context, model: Model, canary: CanaryStatus, state: StoreState, now: datetime
+) -> CanaryLook | None:
+    """The canary's paired evidence; None when the store does not answer.
+
+    A look serves for `poll_seconds`: the event of its own status write must not bring the next one.
+    """
+    asked = (model.uid, canary.uid, canary.step_started_at)
+    kept = context.canary_looks.get(model.uid)
+    if kept and kept.asked == asked and now - kept.at < timedelta(seconds=context.settings.poll_seconds):
+        return kept.look
+    look = await _look_at_canary(model, canary, state, now)
+    context.canary_looks[model.uid] = Kept(asked, now, look)
+    return look
+
+
+async def _look_at_canary(model: Model, canary: CanaryStatus, state: StoreState, now: datetime) -> CanaryLook | None:
+    spec, stable = model.spec, model.status.stable
+    if spec is None or stable is None or state.store is None:
+        return None
+    seconds = pair_block_seconds(spec.samples.label_delay, spec.canary.max_duration)
+    try:
+        look = await state.store.observe_pairs(
+            spec.samples.contract,
+            spec.decision,
+            model=f"{model.namespace}/{model.name}",
+            stable=stable.uid,
+            canary=canary.uid,
+            since=canary.started_at,
+            step_since=canary.step_started_at,
+            until=now,
+            block_seconds=seconds,
+        )
+    except StoreError:
+        return None
+    evidence = decide_evidence(
+        spec.samples.contract,
+        look,
+        stable=stable.uid,
+        challenger=canary.uid,
+        block_seconds=seconds,
+        until=now,
+    )
+    return CanaryLook(
+        evidence=evidence,
+        resolved_since_step=look.resolved_since,
+        paired=spec.samples.outcomes == "All",
+        observed_weight=_weight(look, canary.uid),
+    )
+
+
+def _weight(look: PairLook, canary: str) -> float | None:
+    total = sum(look.live_by_version.values())
+    return round(look.live_by_version.get(canary, 0) / total, 2) if total else None
+
+
+async def observe_health(model: Model, state: StoreState, now: datetime) -> HealthStatus | None:
+    """The stable version's health; Unknown when the store does not answer, None without a stable version."""
+    spec, stable = model.spec, model.status.stable
+    if spec is None or stable is None:
+        return None
+    since = now - spec.health.window
+    look = None
+    if state.store is not None:
+        try:
+            look = await state.store.observe_health(
+                spec.samples.contract,
+                spec.decision,
+                model=f"{model.namespace}/{model.name}",
+                version=stable.uid,
+                since=since,
+                until=now,
+                block_seconds=health_block_seconds(spec.samples.label_delay, spec.health.window),
+            )
+        except StoreMisconfigured as error:
+            wrong = HealthStatus(reason="StoreMisconfigured", message=str(error), version=stable.version)
+            return _unless_only_the_window_moved(wrong, model.status.health)
+        except StoreError:
+            look = None
+    seen = decide_health(spec.health, spec.samples.contract, look, stable.version, since, now, model.status.health)
+    return _unless_only_the_window_moved(seen, model.status.health)
+
+
+async def observe_feasible(model: Model, state: StoreState, health: HealthStatus | None, now: datetime) -> Feasibility:
+    """Whether the minimums can be met at the rate at which outcomes come in."""
+    spec = model.spec
+    assert spec is not None
+    per_day = None
+    if state.store is not None:
+        try:
+            counts = await state.store.observe_counts(spec.samples.contract, since=now - spec.health.window, now=now)
+            per_day = counts.per_day
+        except StoreError:
+            per_day = None
+    rate = health.win_rate if health else None
+    worth = min(1.0, rate.effective_outcomes / rate.outcomes) if rate and rate.outcomes else 1.0
+    return decide_feasible(spec, per_day, effective_share=worth)
+
+
+def _unless_only_the_window_moved(seen: HealthStatus, before: HealthStatus | None) -> HealthStatus:
+    """A look that saw the same writes nothing."""
+    if before is None:
+        return seen
+    window = {"window_from": before.window_from, "window_until": before.window_until}
+    return before if seen.model_copy(update=window) == before else seen
+
+
+def due(context: Context, model: Model, now: datetime) -> timedelta:
+    """How long until the monitors look again; zero: now."""
+    assert model.spec is not None
+    last = context.monitored.get(model.uid)
+    return max(timedelta(0), last + model.spec.interval - now) if last else timedelta(0)

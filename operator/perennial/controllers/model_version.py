@@ -1,0 +1,300 @@
+"""ModelVersion: from intent to a Job, from the Job's report to a verdict, then wherever the rollout takes it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from perennial.adapters.cluster import CONFIG_MAP, JOB, MODEL_DEPLOYMENT, MODEL_VERSION, POD, RefusedError
+from perennial.api.conditions import KStatus, with_kstatus
+from perennial.api.model_version import ModelVersionSpec, ModelVersionStatus, Resolved, Verdict
+from perennial.controllers.context import Context
+from perennial.controllers.objects import (
+    Model,
+    Version,
+    parse_model,
+    parse_version,
+    unacknowledged,
+    view_job,
+)
+from perennial.controllers.queue import Key
+from perennial.controllers.reports import read_trained
+from perennial.controllers.resolve import BlockedError, resolve_version
+from perennial.domain.evidence import StoreError
+from perennial.domain.verdict import decide_verdict
+from perennial.domain.version import JobView, Trained, Untrusted, VersionDecision, VersionFacts, decide_version
+from perennial.resources import names
+from perennial.resources.pods import store_root
+from perennial.resources.training import Attempt, build_job, build_task_config_map
+from perennial_contract.report import Feature
+from perennial_contract.task import VersionRef
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A version and what surrounds it."""
+
+    version: Version
+    spec: ModelVersionSpec
+    model: Model | None
+    siblings: Sequence[Version] = ()
+    """All versions of the model; looked at when the version takes its revision."""
+
+
+async def reconcile_version(context: Context, key: Key) -> timedelta | None:
+    """One look at a ModelVersion; returns when to look again without an event."""
+    body = await context.cluster.get(MODEL_VERSION, key.namespace, key.name)
+    if body is None or "deletionTimestamp" in body["metadata"]:
+        return None
+    version = parse_version(body)
+    spec, problem = version.spec, version.problem or _mutated(version)
+    if spec is None or problem:
+        await _stall(context, version, problem or "")
+        return None
+    found = await context.cluster.get(MODEL_DEPLOYMENT, key.namespace, spec.model_deployment)
+    model = parse_model(found) if found else None
+    if model and not model.deleting:
+        version = await _adopt(context, version, model)
+    if version.status.phase not in (None, "Pending"):
+        return await _reconcile(context, _Seen(version, spec, model))
+    async with context.resolving:
+        labels = {names.MODEL: spec.model_deployment}
+        listed = await context.cluster.list(MODEL_VERSION, key.namespace, labels, latest=True)
+        siblings = [parse_version(body) for body in listed]
+        return await _reconcile(context, _Seen(version, spec, model, siblings))
+
+
+def _digest(version: Version) -> str:
+    return names.digest_of(version.body.get("spec") or {})
+
+
+def _mutated(version: Version) -> str | None:
+    recorded = version.status.spec_digest
+    if recorded is None or recorded == _digest(version):
+        return None
+    return "spec was changed, and is immutable: put it back, or create another ModelVersion"
+
+
+async def _stall(context: Context, version: Version, problem: str) -> None:
+    reason = "InvalidSpec" if version.spec is None else "SpecChanged"
+    conditions = with_kstatus(
+        version.status.conditions, "Stalled", reason, problem, generation=version.generation, now=context.now()
+    )
+    changes = {"conditions": conditions, "observed_generation": version.generation}
+    await context.write_status(MODEL_VERSION, version.body, version.status.model_copy(update=changes))
+
+
+async def _adopt(context: Context, version: Version, model: Model) -> Version:
+    """A version made by hand belongs to its model from here on."""
+    owner = names.owner_reference("ModelDeployment", model.body)
+    metadata = version.body["metadata"]
+    owned = any(o["uid"] == model.uid for o in metadata.get("ownerReferences", []))
+    if owned and version.labels.get(names.MODEL) == model.name:
+        return version
+    patch = {
+        "metadata": {
+            "resourceVersion": metadata["resourceVersion"],
+            "labels": names.labels_for(model.name),
+            "ownerReferences": [*(o for o in metadata.get("ownerReferences", []) if o["uid"] != model.uid), owner],
+        }
+    }
+    return parse_version(await context.cluster.patch(MODEL_VERSION, version.namespace, version.name, patch))
+
+
+async def _reconcile(context: Context, seen: _Seen) -> timedelta | None:
+    version, spec = seen.version, seen.spec
+    status = version.status
+    blocked: BlockedError | None = None
+    resolved: Resolved | None = None
+    now = context.now()
+    if status.phase in (None, "Pending"):
+        try:
+            resolved = await resolve_version(context, version, seen.model, seen.siblings, now)
+        except BlockedError as error:
+            blocked = error
+    job = await _observe_job(context, version)
+    report = await _observe_report(context, seen, job)
+    facts = VersionFacts(
+        now=now,
+        uid=version.uid,
+        resolved=resolved,
+        job=job,
+        trained=None if isinstance(report, StoreError) else report,
+        rollout=seen.model.status if seen.model else None,
+        asked=_asked(version),
+    )
+    known = await _champion_features(context, seen) if isinstance(report, Trained) else None
+    decision = decide_version(version.name, spec, status, facts, lambda t, r: _judge(seen, t, r, known, context))
+    status = _with_bookkeeping(context, seen, decision, blocked or (report if isinstance(report, StoreError) else None))
+    written = await context.write_status(MODEL_VERSION, version.body, status)
+    await context.tell(MODEL_VERSION, written, decision.transitions)
+    _count(context, seen, status)
+    if not await _ensure_job(context, seen, status):
+        return timedelta(0)
+    return decision.look_again
+
+
+def _asked(version: Version) -> Literal["approve", "reject"] | None:
+    if unacknowledged(version, "approve"):
+        return "approve"
+    return "reject" if unacknowledged(version, "reject") else None
+
+
+async def _observe_job(context: Context, version: Version) -> JobView:
+    job = version.status.job
+    if version.status.phase != "Training" or job is None or job.state != "Running":
+        return JobView("Missing")
+    found = await context.cluster.get(JOB, version.namespace, job.name)
+    view = view_job(found, [])
+    if view.state == "Failed":
+        pods = await context.cluster.list(POD, version.namespace, {"job-name": job.name})
+        view = view_job(found, pods)
+    return view
+
+
+async def _observe_report(context: Context, seen: _Seen, job: JobView) -> Trained | Untrusted | StoreError | None:
+    """The report of a Job that ended; None while there is none to expect."""
+    version, resolved = seen.version, seen.version.status.resolved
+    if job.state not in ("Succeeded", "Failed") or resolved is None or seen.model is None or seen.model.spec is None:
+        return None
+    samples = seen.model.spec.samples
+    try:
+        store = await context.store_at(version.namespace, "spec.samples.readUrlFrom", samples.read_url_from)
+        row = await store.read_report(version.uid)
+    except StoreError as error:
+        return error
+    reference = _reference(seen, resolved)
+    uri = f"{store_root(resolved.artifacts)}/{reference.artifact_path}"
+    return read_trained(row, version.uid, uri, seen.spec.artifact)
+
+
+async def _champion_features(context: Context, seen: _Seen) -> tuple[Feature, ...] | None:
+    """What the champion was trained on; None when that cannot be told, and so is not compared."""
+    resolved, model = seen.version.status.resolved, seen.model
+    if resolved is None or resolved.champion is None or model is None or model.spec is None:
+        return None
+    try:
+        reference = model.spec.samples.read_url_from
+        store = await context.store_at(seen.version.namespace, "spec.samples.readUrlFrom", reference)
+        row = await store.read_report(resolved.champion.uid)
+    except StoreError:
+        return None
+    trained = read_trained(row, resolved.champion.uid, resolved.champion.artifact.uri, None)
+    return trained.report.features if isinstance(trained, Trained) else None
+
+
+def _reference(seen: _Seen, resolved: Resolved) -> VersionRef:
+    assert seen.model is not None
+    return VersionRef(
+        namespace=seen.version.namespace,
+        model=seen.model.name,
+        model_uid=seen.model.uid,
+        name=seen.version.name,
+        uid=seen.version.uid,
+        revision=resolved.revision,
+    )
+
+
+def _judge(
+    seen: _Seen, trained: Trained, resolved: Resolved, champion: tuple[Feature, ...] | None, context: Context
+) -> Verdict:
+    assert seen.model is not None
+    assert seen.model.spec is not None
+    decision, reason, message = decide_verdict(
+        resolved.promotion,
+        resolved.decision,
+        seen.model.spec.health.min_win_rate,
+        resolved.samples,
+        trained.report.evaluation,
+        trained.report.features,
+        champion,
+        has_champion=resolved.champion is not None,
+    )
+    return Verdict(decision=decision, reason=reason, message=message, at=context.now())
+
+
+def _with_bookkeeping(
+    context: Context, seen: _Seen, decision: VersionDecision, hindrance: BlockedError | StoreError | None
+) -> ModelVersionStatus:
+    version, status = seen.version, decision.status
+    conditions = version.status.conditions
+    state, reason, message = _kstatus(status, hindrance, context.refused.get(version.uid))
+    conditions = with_kstatus(conditions, state, reason, message, generation=version.generation, now=context.now())
+    return status.model_copy(
+        update={
+            "observed_generation": version.generation,
+            "spec_digest": status.spec_digest or _digest(version),
+            "acknowledged": _acknowledged(version, status),
+            "conditions": conditions,
+        }
+    )
+
+
+def _kstatus(
+    status: ModelVersionStatus, hindrance: BlockedError | StoreError | None, refusal: str | None
+) -> tuple[KStatus, str, str]:
+    job = status.job
+    if isinstance(hindrance, BlockedError):
+        return "Stalled", hindrance.reason, str(hindrance)
+    if hindrance and job:
+        return "Reconciling", "StoreUnavailable", f"{job.name} ended, but its report cannot be read: {hindrance}"
+    if refusal and status.phase == "Training":
+        return "Stalled", "JobRefused", f"the API server refuses what spec.training asks for: {refusal}"
+    if status.phase == "Failed":
+        return "Stalled", "TrainingFailed", job.message if job else ""
+    if status.phase in (None, "Pending", "Training"):
+        if job and job.state == "Failed":
+            return "Reconciling", "BackOff", f"attempt {job.attempt} failed, next at {job.retry_at}: {job.message}"
+        return "Reconciling", "Training", job.name if job else ""
+    verdict = status.verdict
+    return "Ready", verdict.reason if verdict else "Evaluated", verdict.message if verdict else ""
+
+
+def _acknowledged(version: Version, status: ModelVersionStatus) -> dict[str, str]:
+    """One-shot annotations that need nothing more: acted on, or come too late."""
+    done = dict(status.acknowledged)
+    for verb in names.ONE_SHOT:
+        value = unacknowledged(version, verb)
+        waits = verb in ("abort", "promote") and status.phase in ("Evaluated", "Canary")
+        waits = waits or status.phase in (None, "Pending", "Training")
+        if value is not None and not waits:
+            done[verb] = value
+    return done
+
+
+def _count(context: Context, seen: _Seen, status: ModelVersionStatus) -> None:
+    before, model = seen.version.status, seen.spec.model_deployment
+    owner = ("ModelDeployment", seen.version.namespace, model)
+    if before.phase is None:
+        context.metrics.count(owner, context.metrics.triggers, seen.spec.trigger.type)
+    if status.verdict and not before.verdict:
+        context.metrics.count(owner, context.metrics.verdicts, status.verdict.decision)
+        if status.training_seconds is not None:
+            context.metrics.time_training(seen.version.namespace, model, "Succeeded", status.training_seconds)
+
+
+async def _ensure_job(context: Context, seen: _Seen, status: ModelVersionStatus) -> bool:
+    """Create the attempt's Job unless it is there: its name is the lock. False: there is a refusal to tell of."""
+    wanted = status.phase == "Training" and status.job and status.job.state == "Running"
+    if not wanted or seen.model is None or seen.model.spec is None or seen.model.deleting:
+        return not context.note_refusal(seen.version.uid, None)
+    assert status.job is not None
+    assert status.resolved is not None
+    attempt = Attempt(
+        version=seen.version.body,
+        model=seen.model.name,
+        model_uid=seen.model.uid,
+        resolved=status.resolved,
+        job=status.job.name,
+        write_url_from=seen.model.spec.samples.write_url_from,
+        default_image=context.settings.trainer_image,
+        brought=seen.spec.artifact,
+    )
+    refusal = None
+    try:
+        if not await context.cluster.get(JOB, seen.version.namespace, attempt.job):
+            await context.cluster.create(CONFIG_MAP, seen.version.namespace, build_task_config_map(attempt))
+            await context.cluster.create(JOB, seen.version.namespace, build_job(attempt))
+    except RefusedError as error:
+        refusal = str(error)
+    return not context.note_refusal(seen.version.uid, refusal)

@@ -1,0 +1,215 @@
+"""The three kinds as the API server gives them, parsed once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from perennial.api.base import Spec, Status
+from perennial.api.model_deployment import ModelDeploymentSpec
+from perennial.api.model_deployment_status import ModelDeploymentStatus
+from perennial.api.model_version import IN_FLIGHT, ModelVersionSpec, ModelVersionStatus
+from perennial.api.retrain_policy import RetrainPolicySpec, RetrainPolicyStatus
+from perennial.api.validation import InvalidSpec, parse_spec
+from perennial.domain.rollout_draft import VersionView
+from perennial.domain.traffic import PodsView
+from perennial.domain.version import JobView
+from perennial.resources import names
+from perennial_contract.report import JobSummary
+
+Object = dict[str, Any]
+
+
+S = TypeVar("S", bound=Spec)
+T = TypeVar("T", bound=Status)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed(Generic[S, T]):
+    """An object, its spec (None: invalid, and `problem` says why) and its status."""
+
+    body: Object
+    spec: S | None
+    status: T
+    problem: str | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.body["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        return str(self.body["metadata"]["namespace"])
+
+    @property
+    def uid(self) -> str:
+        return str(self.body["metadata"]["uid"])
+
+    @property
+    def generation(self) -> int:
+        return int(self.body["metadata"].get("generation", 0))
+
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromisoformat(self.body["metadata"]["creationTimestamp"])
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        return self.body["metadata"].get("annotations") or {}
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.body["metadata"].get("labels") or {}
+
+    @property
+    def deleting(self) -> bool:
+        return "deletionTimestamp" in self.body["metadata"]
+
+
+Model = Parsed[ModelDeploymentSpec, ModelDeploymentStatus]
+Policy = Parsed[RetrainPolicySpec, RetrainPolicyStatus]
+Version = Parsed[ModelVersionSpec, ModelVersionStatus]
+
+
+def _parse(body: Object, spec: type[S], status: type[T]) -> Parsed[S, T]:
+    state = status.model_validate(body.get("status") or {})
+    try:
+        return Parsed(body, parse_spec(spec, body.get("spec") or {}), state)
+    except InvalidSpec as error:
+        return Parsed(body, None, state, str(error))
+
+
+def parse_model(body: Object) -> Model:
+    """A ModelDeployment."""
+    return _parse(body, ModelDeploymentSpec, ModelDeploymentStatus)
+
+
+def parse_policy(body: Object) -> Policy:
+    """A RetrainPolicy."""
+    return _parse(body, RetrainPolicySpec, RetrainPolicyStatus)
+
+
+def parse_version(body: Object) -> Version:
+    """A ModelVersion."""
+    return _parse(body, ModelVersionSpec, ModelVersionStatus)
+
+
+def owned_by(body: Object, model: Model) -> bool:
+    """Whether we made it for this very model: a label alone could be anybody's."""
+    owners = body["metadata"].get("ownerReferences") or []
+    return any(owner["uid"] == model.uid for owner in owners) and names.TRACK in body["metadata"]["labels"]
+
+
+def view_version(version: Version) -> VersionView:
+    """What a rollout needs to know of it."""
+    status, spec = version.status, version.spec
+    automatic = spec is not None and spec.promotion.approval == "Automatic"
+    return VersionView(
+        name=version.name,
+        uid=version.uid,
+        revision=status.resolved.revision if status.resolved else 0,
+        phase=status.phase,
+        servable=status.resolved is not None and status.artifact is not None,
+        decision=status.verdict.decision if status.verdict else None,
+        lift=status.evaluation.lift if status.evaluation else None,
+        priority=spec.trigger.priority if spec else "Low",
+        champion_uid=status.resolved.champion.uid if status.resolved and status.resolved.champion else None,
+        approved=automatic or status.approval == "Approved",
+        asked=_asked(version),
+    )
+
+
+def _asked(version: Version) -> Literal["abort", "promote"] | None:
+    if unacknowledged(version, "abort"):
+        return "abort"
+    return "promote" if unacknowledged(version, "promote") else None
+
+
+def unacknowledged(version: Version, verb: str) -> str | None:
+    """The value of a one-shot annotation that was not acted on yet."""
+    value = version.annotations.get(names.ONE_SHOT[verb])
+    return value if value is not None and version.status.acknowledged.get(verb) != value else None
+
+
+def in_flight(version: Version) -> bool:
+    """Pending to Canary, awaiting approval included; just created counts."""
+    return version.status.phase is None or version.status.phase in IN_FLIGHT
+
+
+_FAILING = frozenset({"CrashLoopBackOff", "CreateContainerError", "RunContainerError", "InvalidImageName"})
+
+
+def view_pods(deployments: Sequence[Object], pods: Sequence[Object]) -> dict[str, PodsView]:
+    """Ready and failing pods by version; pods of its training are no concern of those who serve."""
+    ready: dict[tuple[str, str], int] = {}
+    for deployment in deployments:
+        labels, status = deployment["metadata"]["labels"], deployment.get("status", {})
+        ready[labels[names.VERSION], labels[names.TRACK]] = status.get("readyReplicas", 0)
+    serving = [p for p in pods if names.TRACK in p["metadata"]["labels"]]
+    broken = {p["metadata"]["labels"][names.VERSION]: failure for p in serving if (failure := _failure(p))}
+    versions = {version for version, _ in ready} | set(broken)
+    return {v: PodsView(ready.get((v, "live"), 0), ready.get((v, "shadow"), 0), broken.get(v)) for v in versions}
+
+
+def _failure(pod: Object) -> str | None:
+    """What a failing container says; a restart after a clean exit is no failure."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return None
+    for container in pod.get("status", {}).get("containerStatuses") or []:
+        waits = container.get("state", {}).get("waiting") or {}
+        waiting = waits.get("reason")
+        state = container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated") or {}
+        code = state.get("exitCode", 0)
+        if waiting in _FAILING or (code != 0 and not container.get("ready")):
+            said = str(state.get("message") or waits.get("message") or "").strip().splitlines()
+            what = f"{waiting or state.get('reason') or 'Error'}{f', exit code {code}' if code else ''}"
+            return f"fails ({what})" + (f": {said[-1][:300]}" if said else "")
+    return None
+
+
+def view_job(job: Object | None, pods: Sequence[Object]) -> JobView:
+    """The attempt's Job, with what its container said last."""
+    if job is None:
+        return JobView("Missing")
+    status = job.get("status", {})
+    ended = {c["type"]: c for c in status.get("conditions") or [] if c.get("status") == "True"}
+    started = _time(status.get("startTime"))
+    last = _terminated(pods)
+    if "Complete" in ended:
+        return JobView("Succeeded", "", 0, "", started, _time(status.get("completionTime")))
+    if "Failed" in ended:
+        reason = ended["Failed"].get("reason", "")
+        said = _said(last) if reason != "DeadlineExceeded" else ""
+        return JobView(
+            "Failed",
+            "" if reason == "BackoffLimitExceeded" else reason,
+            last.get("exitCode") if reason != "DeadlineExceeded" else None,
+            said or str(ended["Failed"].get("message", "")),
+            started,
+            _time(ended["Failed"].get("lastTransitionTime")),
+        )
+    return JobView("Running", started_at=started)
+
+
+def _said(terminated: Object) -> str:
+    """The error of the summary that a trainer leaves; another one's last words as they are."""
+    text = str(terminated.get("message") or "").strip()
+    try:
+        return JobSummary.model_validate_json(text).error or ""
+    except ValidationError:
+        return text
+
+
+def _terminated(pods: Sequence[Object]) -> Object:
+    for pod in pods:
+        for container in pod.get("status", {}).get("containerStatuses") or []:
+            terminated: Object | None = container.get("state", {}).get("terminated")
+            if terminated:
+                return terminated
+    return {}
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

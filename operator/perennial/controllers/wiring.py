@@ -1,0 +1,156 @@
+"""kopf watches; its events name what is to be reconciled, and a work queue does it.
+
+No kopf handler keeps state on an object, so kopf writes nothing: no finalizer, no annotation, no progress (ADR 2).
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import kopf
+
+from perennial.adapters.cluster import (
+    DEPLOYMENT,
+    JOB,
+    MODEL_DEPLOYMENT,
+    MODEL_VERSION,
+    RETRAIN_POLICY,
+    Cluster,
+    ConflictError,
+    Kind,
+    NotFoundError,
+)
+from perennial.adapters.metrics import Metrics
+from perennial.adapters.store.store import SampleStores
+from perennial.api import GROUP, VERSION
+from perennial.controllers.context import Context
+from perennial.controllers.model_deployment import reconcile_model
+from perennial.controllers.model_version import reconcile_version
+from perennial.controllers.queue import Key, WorkQueue
+from perennial.controllers.relations import Relations, is_stalled
+from perennial.controllers.retrain_policy import reconcile_policy
+from perennial.controllers.web import serve
+from perennial.resources import names
+from perennial.settings import Settings
+
+Object = dict[str, Any]
+_RECONCILES: dict[str, Callable[[Context, Key], Awaitable[timedelta | None]]] = {
+    MODEL_DEPLOYMENT.kind: reconcile_model,
+    MODEL_VERSION.kind: reconcile_version,
+    RETRAIN_POLICY.kind: reconcile_policy,
+}
+AT_ONCE = timedelta(seconds=0.1)
+_TRAINING = (None, "Pending", "Training")
+
+
+class Operator:
+    """One process' worth of controllers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.queue = WorkQueue(self._reconcile, settings.workers)
+        self._context: Context | None = None
+        self._relations = Relations()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Connect, answer probes, and begin to work."""
+        seconds = self.metrics.store_seconds
+        stores = SampleStores(observer=lambda look, took: seconds.labels(look).observe(took))
+        requests = self.metrics.requests
+        cluster = await Cluster.connect(lambda method: requests.labels(method).inc())
+        self._context = Context(cluster, stores, self.metrics, self.settings)
+        for namespace in self.settings.namespaces or (None,):
+            await self._recount(namespace)
+        self._tasks = [asyncio.create_task(self.queue.run()), asyncio.create_task(serve(self))]
+
+    async def _recount(self, namespace: str | None) -> None:
+        """What trains already counts against the limits before the first plan is made."""
+        assert self._context is not None
+        with contextlib.suppress(NotFoundError):  # the CRDs may come later
+            for body in await self._context.cluster.list(MODEL_VERSION, namespace):
+                self._note_training(body, gone=False)
+
+    async def stop(self) -> None:
+        """End the work; what was half done is done again by the next process."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if self._context:
+            await self._context.cluster.close()
+            self._context.stores.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it works."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the queue's timer still turns."""
+        return self.ready and time.monotonic() - self.queue.beat < 60
+
+    async def _reconcile(self, key: Key) -> timedelta | None:
+        assert self._context is not None
+        started = time.perf_counter()
+        try:
+            return await _RECONCILES[key.kind](self._context, key)
+        except ConflictError:
+            return AT_ONCE  # somebody wrote in between: no fault of anyone's, observe again
+        except Exception:
+            self.metrics.errors.labels(key.kind).inc()
+            raise
+        finally:
+            self.metrics.reconcile.labels(key.kind).observe(time.perf_counter() - started)
+
+    def notice(self, kind: Kind, event: Object) -> None:
+        """An object changed: reconcile it, and whoever decides from it."""
+        body, gone = event["object"], event["type"] == "DELETED"
+        for key in list(self._relations.concerned(kind, body, gone=gone)):
+            self.queue.add(key)
+        if kind is MODEL_VERSION:
+            self._note_training(body, gone)
+
+    def _note_training(self, body: Object, gone: bool) -> None:
+        assert self._context is not None
+        training, metadata = self._context.training, body["metadata"]
+        trains = not gone and body.get("status", {}).get("phase") in _TRAINING and not is_stalled(body)
+        (training.add if trains else training.discard)((metadata["namespace"], metadata["name"]))
+
+
+def wire(operator: Operator, registry: kopf.OperatorRegistry) -> None:
+    """Register the watches."""
+
+    @kopf.on.login(registry=registry)
+    async def _login(**arguments: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
+
+    @kopf.on.startup(registry=registry)
+    async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
+        settings.posting.enabled = False
+        settings.scanning.disabled = True
+        settings.queueing.idle_timeout = 0.1
+        settings.networking.error_backoffs = (1, 2, 3, 5, 8, 13, 21, 34, 55)
+        await operator.start()
+
+    @kopf.on.cleanup(registry=registry)
+    async def _stop(**_: object) -> None:
+        await operator.stop()
+
+    def watch(kind: Kind) -> Callable[..., Any]:
+        async def noticed(event: Object, **_: object) -> None:
+            operator.notice(kind, event)
+
+        return noticed
+
+    for kind in (MODEL_DEPLOYMENT, RETRAIN_POLICY, MODEL_VERSION):
+        kopf.on.event(GROUP, VERSION, kind.plural, id=kind.plural, registry=registry)(watch(kind))
+    ours = {names.MODEL: kopf.PRESENT}
+    for kind in (DEPLOYMENT, JOB):
+        group, version = kind.api_version.split("/")
+        kopf.on.event(group, version, kind.plural, id=kind.plural, labels=ours, registry=registry)(watch(kind))

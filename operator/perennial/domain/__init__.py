@@ -1,0 +1,1 @@
+"""Decisions: pure, typed, no I/O, no clock."""

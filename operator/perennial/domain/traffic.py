@@ -1,0 +1,67 @@
+"""How many pods each version wants, so that traffic never exceeds the canary's weight."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from perennial.api.model_deployment_status import ModelDeploymentStatus
+from perennial_contract.samples import Track
+
+
+@dataclass(frozen=True, slots=True)
+class PodsView:
+    """The pods of one version as the cluster reports them."""
+
+    ready_live: int = 0
+    ready_shadow: int = 0
+    broken: str | None = None
+    """What a failing container says; None while nothing fails."""
+
+
+Replicas = Mapping[tuple[str, Track], int]
+"""(ModelVersion's name, track) → pods; what is absent must not exist."""
+
+
+def canary_replicas(stable: int, weight: float) -> int:
+    """Pods beside ``stable`` ones that get at most ``weight`` of connections: c / (c + stable) ≤ weight.
+
+    Zero means that the step is made in the shadow alone: pairs accumulate, nobody is served.
+    """
+    return math.floor(weight / (1 - weight) * stable + 1e-9)
+
+
+def decide_replicas(
+    replicas: int, status: ModelDeploymentStatus, pods: Mapping[str, PodsView], now: datetime
+) -> Replicas:
+    """What must run for the rollout state in ``status``; stable never shrinks for a canary's sake."""
+    wanted: dict[tuple[str, Track], int] = {}
+    if status.previous and status.previous.warm_until and now < status.previous.warm_until:
+        wanted[status.previous.version, "shadow"] = 1
+    if status.canary:
+        name = status.canary.version
+        live = canary_replicas(replicas, status.canary.weight)
+        if live:
+            wanted[name, "live"] = live
+        if not live or not pods.get(name, PodsView()).ready_live:
+            wanted[name, "shadow"] = 1
+    for served in (status.stable, status.incoming):
+        if served:
+            wanted[served.version, "live"] = replicas
+            wanted.pop((served.version, "shadow"), None)
+    return wanted
+
+
+def decide_peer(status: ModelDeploymentStatus, now: datetime) -> str | None:
+    """The version behind ``<model>-canary``: the one that scores every request beside the stable one."""
+    stable = status.stable.version if status.stable else None
+    previous = status.previous
+    warm = previous.version if previous and previous.warm_until and now < previous.warm_until else None
+    for version in (
+        status.incoming.version if status.incoming else None,
+        status.canary.version if status.canary else None,
+        warm,
+    ):
+        if version and version != stable:
+            return version
+    return None

@@ -1,0 +1,70 @@
+"""`make bench`: each benchmark after the other, then RESULTS.md from what they measured."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.bench.record import RESULTS
+
+BENCHMARKS = ("store", "trainer", "server", "operator")
+AIMS = {
+    "trainer.xgboost.overhead": "at most 1.10",
+    "trainer.lightgbm.overhead": "at most 1.10",
+    "server.throughput_over_mlserver": "at least 3",
+    "server.p50_over_mlserver": "at most 0.5",
+    "operator.idle_writes": "0",
+    "operator.rss_mib": "under 250",
+}
+
+
+def _machine() -> str:
+    """Cores, memory and processor, as the kernel tells them."""
+    cpu = next(line.split(":")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} cores ({cpu.strip()}), {memory:.0f} GiB, Python {sys.version.split()[0]}"
+
+
+def write_report() -> None:
+    """RESULTS.md: every figure beside its aim, missed aims said so by whoever reads the two columns."""
+    figures = json.loads(RESULTS.read_text())
+    rows = [
+        f"| `{name}` | {figure['value']:g} {figure['unit']} | {AIMS.get(name, '')} | {figure['measured']} |"
+        for name, figure in sorted(figures.items())
+    ]
+    missing = [f"`{name}`" for name in AIMS if name not in figures]
+    text = "\n".join(
+        [
+            "# Benchmarks",
+            "",
+            f"`make bench` on a machine with {_machine()}.",
+            "Ratios are of measurements that took turns in one run; absolute figures depend on what else ran there.",
+            "",
+            "| figure | value | aim | measured |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            *([f"Not measured yet: {', '.join(missing)}.", ""] if missing else []),
+        ]
+    )
+    RESULTS.with_name("RESULTS.md").write_text(text)
+
+
+def _ran(name: str) -> bool:
+    return subprocess.run([sys.executable, "-m", f"tests.bench.{name}"], check=False).returncode == 0
+
+
+def main() -> int:
+    """0 when every benchmark ran; the report is written either way."""
+    here = Path(__file__).parent
+    found = [name for name in BENCHMARKS if (here / f"{name}.py").exists()]
+    failed = [name for name in found if not _ran(name)]
+    write_report()
+    if failed:
+        sys.stderr.write(f"bench: failed: {', '.join(failed)}\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

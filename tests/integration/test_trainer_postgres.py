@@ -1,0 +1,116 @@
+"""The trainer on a real PostgreSQL: the same arrays as from SQLite, from a user who may do little."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from tests.unit.trainer.workbench import FEATURES, Bench, market
+
+from perennial.adapters.store.schema import reports_table, samples_table
+from perennial_contract.artifacts import digest_bytes
+from perennial_trainer.database import connect
+from perennial_trainer.dataset import Rows, inspect_table, load_rows
+from perennial_trainer.errors import TaskWrong, Unavailable
+from perennial_trainer.main import main
+
+
+@pytest.fixture
+def filled(postgres_url: str) -> str:
+    """A thousand hours, a few of them odd, as `perennial store init` and `load` leave them."""
+    engine = sa.create_engine(postgres_url)
+    table = samples_table("samples", FEATURES)
+    with engine.begin() as connection:
+        table.create(connection)
+        reports_table().create(connection)
+        connection.execute(sa.insert(table), odd_market())
+    engine.dispose()
+    return postgres_url
+
+
+def odd_market() -> list[dict[str, object]]:
+    rows = market(1_000)
+    rows[3]["noise"] = None
+    rows[4]["reward"] = None
+    rows[5]["resolved_at"] = None
+    rows[6]["series"] = None
+    rows[7]["target"] = None
+    for row in rows[8:12]:  # several series at one time
+        row["at"] = rows[8]["at"]
+    return rows
+
+
+def load(url: str, bench: Bench) -> Rows:
+    task = bench.task()
+    with connect(url) as connection:
+        return load_rows(connection, task, inspect_table(connection, task))
+
+
+def execute(url: str, statement: str) -> None:
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text(statement))
+    engine.dispose()
+
+
+def test_both_databases_give_the_same_arrays(filled: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path).fill(odd_market())
+    ours, theirs = load(filled, bench), load(bench.url, bench)
+    assert len(ours) == 999
+    assert ours.fingerprint == theirs.fingerprint
+    assert np.array_equal(ours.features, theirs.features, equal_nan=True)
+    assert (ours.known_at == theirs.known_at).all()
+    assert np.isnan(ours.reward).sum() == 1
+
+
+def test_a_whole_attempt_ends_with_a_row_whose_digests_hold(filled: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rows=market(1_000))
+    (tmp_path / "task.json").write_text(bench.task().to_json())
+    (tmp_path / "url").write_text(filled)
+    assert main(["--task", str(tmp_path / "task.json"), "--samples-url-file", str(tmp_path / "url")]) == 0
+    with connect(filled) as connection:
+        [row] = connection.execute(sa.text("SELECT * FROM model_reports")).all()
+    assert digest_bytes(row.manifest.encode()) == row.digest
+    assert row.created_at.tzinfo is not None
+
+
+def test_features_of_every_numeric_type_are_read_as_they_are(filled: str, tmp_path: Path) -> None:
+    execute(
+        filled,
+        """CREATE VIEW typed AS SELECT id, series, at, target = 1 AS target, reward::real AS reward, resolved_at,
+           ret_1::real AS "Real", 7::smallint AS small, 8::bigint AS big, 0.25::numeric(9, 4) AS exact,
+           noise > 0 AS flag, 'text' AS label FROM samples""",
+    )
+    bench = Bench(tmp_path, rows=market(1_000))
+    samples = {"label_delay": "5h", "table": "typed"}
+    with connect(filled) as connection:
+        table = inspect_table(connection, bench.task(samples=samples))
+        assert [(feature.name, feature.dtype) for feature in table.features] == [
+            ("Real", "float32"),
+            ("small", "int64"),
+            ("big", "int64"),
+            ("exact", "float64"),
+        ]
+        task = bench.task(samples={**samples, "features": ["exact", "flag", "big"]})
+        rows = load_rows(connection, task, inspect_table(connection, task))
+    assert (rows.matrix(["exact"]) == 0.25).all()
+    assert (rows.matrix(["big"]) == 8).all()
+    assert set(rows.matrix(["flag"])[:, 0][3:]) >= {0.0, 1.0}
+    assert set(rows.target) == {0.0, 1.0}
+
+
+def test_times_without_a_zone_are_refused(filled: str, tmp_path: Path) -> None:
+    execute(filled, "ALTER TABLE samples ALTER COLUMN at TYPE timestamp")
+    with pytest.raises(TaskWrong, match=r"column at of samples: TIMESTAMP has no time zone; make it timestamptz"):
+        load(filled, Bench(tmp_path, rows=market(10)))
+
+
+def test_a_grant_that_is_missing_is_not_tried_again_and_a_password_never_shown(filled: str, tmp_path: Path) -> None:
+    execute(filled, "CREATE ROLE weak LOGIN PASSWORD 'hunter2'; GRANT USAGE ON SCHEMA public TO weak")
+    weak = sa.make_url(filled).set(username="weak", password="hunter2").render_as_string(hide_password=False)
+    with pytest.raises(TaskWrong, match=r"samples database: permission denied for table samples"):
+        load(weak, Bench(tmp_path, rows=market(10)))
+    wrong = sa.make_url(filled).set(username="weak", password="hunter3").render_as_string(hide_password=False)
+    with pytest.raises(Unavailable, match="password authentication failed") as caught:
+        load(wrong, Bench(tmp_path, rows=market(10)))
+    assert "hunter3" not in str(caught.value)

@@ -1,0 +1,240 @@
+"""The looks once more, row by row in plain Python, and the random stores that both are asked about."""
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, insert
+
+from perennial.adapters.store.schema import predictions_table, reports_table, samples_table
+from perennial.domain.evidence import (
+    BlockRow,
+    CalibrationBin,
+    HealthLook,
+    PairBlock,
+    PairLook,
+    SampleCounts,
+    VersionBlock,
+)
+from perennial_contract.samples import Decision, SampleContract
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+MODEL, STABLE, CANARY = "spot/ensemble", "uid-stable", "uid-canary"
+
+
+@dataclass
+class Sample:
+    id: str
+    at: datetime | None = None
+    target: int | None = None
+    reward: float | None = None
+    resolved_at: datetime | None = None
+
+
+@dataclass
+class Prediction:
+    version: str
+    sample_id: str
+    track: str
+    score: float
+    at: datetime
+    model: str = MODEL
+
+
+@dataclass
+class Recorded:
+    samples: dict[str, Sample] = field(default_factory=dict)
+    predictions: list[Prediction] = field(default_factory=list)
+
+    def write(self, engine: Engine, contract: SampleContract) -> None:
+        """Creates the tables and fills them."""
+        samples = samples_table(contract.table, ("block", "bin", "User"))
+        predictions = predictions_table(contract.predictions_table)
+        for table in (samples, predictions, reports_table()):
+            table.metadata.create_all(engine)
+        rows = [
+            vars(sample) | {"series": "S", "block": 1.5, "bin": -2.5, "User": 0} for sample in self.samples.values()
+        ]
+        with engine.begin() as connection:
+            if rows:
+                connection.execute(insert(samples), rows)
+            if self.predictions:
+                connection.execute(insert(predictions), [vars(prediction) for prediction in self.predictions])
+
+
+def record(seed: int, count: int, label_delay: timedelta) -> Recorded:
+    """A store in which everything happens that may: draws, gaps, late, missing and early outcomes, two other models."""
+    dice = random.Random(seed)
+    found = Recorded()
+    for index in range(count):
+        sample = Sample(f"s{index}", at=START + dice.choice([0.25, 1, 7]) * timedelta(minutes=dice.randrange(600)))
+        assert sample.at is not None
+        if dice.random() < 0.75:
+            sample.target = dice.randrange(2)
+            sample.reward = dice.choice([None, 0.0, dice.gauss(0, 0.02)])
+            sample.resolved_at = dice.choice([None, sample.at + label_delay * dice.choice([0.5, 1.0, 1.05, 1.5])])
+        predicted_at = sample.at
+        if dice.random() < 0.05:
+            sample.at = None
+        if dice.random() < 0.95:
+            found.samples[sample.id] = sample
+        for version in (STABLE, CANARY, "uid-old"):
+            if dice.random() < 0.8:
+                score = dice.choice([0.0, 0.5, 1.0, dice.random(), dice.random()])
+                track = dice.choice(["live", "shadow"])
+                found.predictions.append(Prediction(version, sample.id, track, score, predicted_at))
+        found.predictions.append(Prediction(STABLE, sample.id, "live", 0.9, predicted_at, model="spot/another"))
+    return found
+
+
+def expected_health(
+    recorded: Recorded,
+    contract: SampleContract,
+    decision: Decision,
+    *,
+    since: datetime,
+    until: datetime,
+    block_seconds: int,
+) -> HealthLook:
+    visible = until - contract.label_delay
+    late_after = contract.label_delay + max(contract.label_delay / 10, timedelta(minutes=1))
+    sums: dict[int, dict[str, Any]] = defaultdict(lambda: defaultdict(float))
+    bins: dict[int, dict[str, Any]] = defaultdict(lambda: defaultdict(float))
+    total = resolved = overdue = late = 0
+    newest = None
+    for row in recorded.predictions:
+        live = row.model == MODEL and row.version == STABLE and row.track == "live"
+        if not (live and since < row.at <= until):
+            continue
+        total += 1
+        sample = recorded.samples.get(row.sample_id, Sample(""))
+        if sample.target is None:
+            overdue += row.at <= visible
+            continue
+        resolved += 1
+        late += sample.resolved_at is not None and sample.resolved_at - row.at > late_after
+        if row.at > visible or not _counts(decision, sample):
+            continue
+        newest = max(newest or row.at, row.at)
+        p, y = row.score, sample.target
+        acted, won = _action(decision, p, y)
+        block = sums[int(row.at.timestamp() // block_seconds)]
+        block["n"] += 1
+        block["acted"] += acted
+        block["wins"] += won
+        if acted and sample.reward is not None:
+            gain = sample.reward if p >= decision.threshold else -sample.reward
+            block["rewarded"] += 1
+            block["reward_sum"] += gain
+            block["reward_gain"] += max(gain, 0)
+            block["reward_loss"] += max(-gain, 0)
+            block["reward_sq"] += gain**2
+        block["brier_sum"] += (y - p) ** 2
+        block["score_sum"] += p
+        block["score_var_sum"] += p * (1 - p)
+        block["spiegelhalter_num"] += (y - p) * (1 - 2 * p)
+        block["spiegelhalter_den"] += (1 - 2 * p) ** 2 * p * (1 - p)
+        block["confidence_sum"] += max(p, 1 - p)
+        cell = bins[min(9, int(p * 10))]
+        for name, value in {"n": 1, "score_sum": p, "target_sum": y, "score_var_sum": p * (1 - p)}.items():
+            cell[name] += value
+    names = [name for name in BlockRow.__slots__ if name != "block"]
+    return HealthLook(
+        blocks=tuple(BlockRow(key, **{name: sums[key][name] for name in names}) for key in sorted(sums)),
+        bins=tuple(CalibrationBin(key, **bins[key]) for key in sorted(bins)),
+        total=total,
+        resolved=resolved,
+        overdue=overdue,
+        late=late,
+        newest_resolved=newest,
+    )
+
+
+def expected_pairs(
+    recorded: Recorded,
+    contract: SampleContract,
+    decision: Decision,
+    *,
+    since: datetime,
+    step_since: datetime,
+    until: datetime,
+    block_seconds: int,
+) -> PairLook:
+    visible = until - contract.label_delay
+    by_sample = _scored_by_either(recorded, until)
+    pairs: dict[int, list[tuple[int, ...]]] = defaultdict(list)
+    alone: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
+    live = {STABLE: 0, CANARY: 0}
+    paired = fresh = 0
+    scored: dict[str, list[int]] = {STABLE: [], CANARY: []}
+    for sample_id, rows in by_sample.items():
+        at = min(row.at for row in rows.values())
+        for version, row in rows.items():
+            live[version] += row.track == "live" and at > step_since
+        if not since < at <= visible:
+            continue
+        paired += len(rows) == 2
+        block = int(at.timestamp() // block_seconds)
+        for version in rows:
+            scored[version].append(block)
+        sample = recorded.samples.get(sample_id, Sample(""))
+        if sample.target is None or not _counts(decision, sample):
+            continue
+        actions = {version: _action(decision, row.score, sample.target) for version, row in rows.items()}
+        for version, row in rows.items():
+            if row.track == "live":
+                alone[version, block].append(actions[version])
+        if len(rows) == 2:
+            fresh += at > step_since
+            (stable_acted, stable_won), (canary_acted, canary_won) = actions[STABLE], actions[CANARY]
+            difference = (2 * canary_won - canary_acted) - (2 * stable_won - stable_acted)
+            pairs[block].append((1, difference, difference**2, stable_acted, stable_won, canary_acted, canary_won))
+    return PairLook(
+        blocks=tuple(PairBlock(key, *map(sum, zip(*pairs[key], strict=True))) for key in sorted(pairs)),
+        unpaired=tuple(
+            VersionBlock(version, block, len(rows), sum(acted for acted, _ in rows), sum(won for _, won in rows))
+            for (version, block), rows in sorted(alone.items(), key=lambda item: (item[0][0] != STABLE, item[0][1]))
+        ),
+        paired=paired,
+        stable_scored=sum(block >= min(scored[CANARY]) for block in scored[STABLE]) if scored[CANARY] else 0,
+        canary_scored=len(scored[CANARY]),
+        resolved_since=fresh,
+        live_by_version=live,
+    )
+
+
+def _scored_by_either(recorded: Recorded, until: datetime) -> dict[str, dict[str, Prediction]]:
+    by_sample: dict[str, dict[str, Prediction]] = defaultdict(dict)
+    for row in recorded.predictions:
+        if row.model == MODEL and row.version in {STABLE, CANARY} and row.at <= until:
+            by_sample[row.sample_id][row.version] = row
+    return by_sample
+
+
+def expected_counts(recorded: Recorded, contract: SampleContract, *, since: datetime, now: datetime) -> SampleCounts:
+    placed = [sample for sample in recorded.samples.values() if sample.at is not None and sample.at <= now]
+    ended = [sample for sample in placed if sample.target is not None]
+    visible = now - contract.label_delay
+    times = [sample.at for sample in ended if sample.at is not None and since < sample.at <= visible]
+    return SampleCounts(
+        rows=len(placed),
+        resolved=len(ended),
+        newest_at=max((sample.at for sample in placed if sample.at is not None), default=None),
+        newest_resolved_at=max((row.resolved_at for row in placed if row.resolved_at is not None), default=None),
+        resolved_since=len(times),
+        oldest_since=min(times, default=None),
+        visible_until=visible,
+    )
+
+
+def _counts(decision: Decision, sample: Sample) -> bool:
+    return decision.rule == "Selection" or sample.reward != 0
+
+
+def _action(decision: Decision, score: float, target: int) -> tuple[int, int]:
+    long = score >= decision.threshold
+    if decision.rule == "Selection":
+        return int(long), int(long and target == 1)
+    return 1, int(long == (target == 1))

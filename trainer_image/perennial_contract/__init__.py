@@ -1,0 +1,1 @@
+"""What operator, trainer and server agree on: files, tables and names. Pydantic and nothing else."""

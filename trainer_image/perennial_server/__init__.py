@@ -1,0 +1,1 @@
+"""Serves one model version: the Open Inference Protocol V2, records, outcomes and shadow pairs."""

@@ -1,0 +1,183 @@
+"""The Open Inference Protocol V2: what a request says, and what is answered."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import numpy as np
+import orjson
+
+from perennial_contract.report import Manifest
+from perennial_contract.serving import ServerConfig
+from perennial_server.errors import ConfigError, RequestError
+from perennial_server.models import Matrix
+from perennial_server.tensors import Tensor, read_feature, read_rows, read_texts, read_times
+
+T = TypeVar("T")
+
+ROWS_TENSOR = "features"
+ID_TENSOR, SERIES_TENSOR, TIME_TENSOR = "sample_id", "series", "at"
+_SAMPLE_TENSORS = (ID_TENSOR, SERIES_TENSOR, TIME_TENSOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a server takes: the model's features in order, and which tensors say whose they are."""
+
+    features: tuple[str, ...]
+    required: tuple[str, ...]
+    """Tensors without which a row cannot be recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A request, understood. Lists are one entry a row, empty where a tensor was left out that is not required."""
+
+    request_id: str | None
+    rows: Matrix
+    ids: Sequence[str]
+    series: Sequence[str]
+    times: Sequence[datetime]
+
+
+def inputs_of(config: ServerConfig, manifest: Manifest, *, records: bool) -> Inputs:
+    """What is needed of each row: nothing but features without a recorder, no series where the client records samples.
+
+    Raises:
+        ConfigError: a feature has the name of a tensor that means something else.
+    """
+    features = tuple(feature.name for feature in manifest.features)
+    for name in _SAMPLE_TENSORS:
+        if name in features:
+            raise ConfigError(f"feature {name!r} has the name of the protocol's own tensor: rename the column")
+    if not records:
+        return Inputs(features, ())
+    return Inputs(features, _SAMPLE_TENSORS if config.recorded_by == "Server" else (ID_TENSOR, TIME_TENSOR))
+
+
+def parse_request(body: bytes, inputs: Inputs) -> Batch:
+    """The request's rows.
+
+    Raises:
+        RequestError: naming the tensor, the value and the fix.
+    """
+    request = _load(body)
+    tensors = _tensors_of(request)
+    for name in inputs.required:
+        if name not in tensors:
+            raise RequestError(f"tensor {name!r} is missing: send one value a row beside the features")
+    rows = _read_features(tensors, inputs.features)
+    ids = _read(tensors, ID_TENSOR, read_texts, len(rows))
+    if len(set(ids)) != len(ids):
+        twice = next(name for name in ids if ids.count(name) > 1)
+        raise RequestError(f"tensor {ID_TENSOR!r}: {twice!r} is there twice: give each row an id of its own")
+    request_id = request.get("id")
+    if request_id is not None and not isinstance(request_id, str):
+        raise RequestError(f"id: {request_id!r} is not a text")
+    return Batch(
+        request_id,
+        rows,
+        ids,
+        _read(tensors, SERIES_TENSOR, read_texts, len(rows)),
+        _read(tensors, TIME_TENSOR, read_times, len(rows)),
+    )
+
+
+def render_answer(config: ServerConfig, batch: Batch, scores: Matrix) -> bytes:
+    """The answer: one tensor, ``score``, with P(target = 1) of each row."""
+    answer = {
+        "model_name": config.name,
+        "model_version": config.version_name,
+        "outputs": [{"name": "score", "datatype": "FP64", "shape": [len(scores)], "data": scores.tolist()}],
+    }
+    if batch.request_id is not None:
+        answer["id"] = batch.request_id
+    return orjson.dumps(answer)
+
+
+def describe_model(config: ServerConfig, inputs: Inputs) -> dict[str, Any]:
+    """The model's metadata."""
+    sample_tensors = [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in inputs.required]
+    return {
+        "name": config.name,
+        "versions": [config.version_name],
+        "platform": config.algorithm,
+        "inputs": [
+            {"name": ROWS_TENSOR, "datatype": "FP64", "shape": [-1, len(inputs.features)]},
+            *sample_tensors,
+        ],
+        "outputs": [{"name": "score", "datatype": "FP64", "shape": [-1]}],
+        "parameters": {"features": list(inputs.features), "version": config.version},
+    }
+
+
+def _load(body: bytes) -> Mapping[str, Any]:
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # Python's own json writes NaN where JSON has no such word; a missing feature is worth the second look.
+        if b"NaN" not in body and b"Infinity" not in body:
+            raise RequestError(f"the body is not JSON: {error}") from None
+        try:
+            request = json.loads(body)
+            orjson.dumps(request)  # half a surrogate is nothing that could be stored
+        except (ValueError, orjson.JSONEncodeError):
+            raise RequestError(f"the body is not JSON: {error}") from None
+    if not isinstance(request, dict):
+        raise RequestError('the body is not an object: send {"inputs": [...]}')
+    return request
+
+
+def _tensors_of(request: Mapping[str, Any]) -> dict[str, Tensor]:
+    listed = request.get("inputs")
+    if not isinstance(listed, list) or not listed:
+        raise RequestError("inputs: missing or empty: list the tensors there")
+    tensors: dict[str, Tensor] = {}
+    for position, tensor in enumerate(listed):
+        if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
+            raise RequestError(f"inputs[{position}]: a tensor is an object with name, shape, datatype and data")
+        if tensor["name"] in tensors:
+            raise RequestError(f"tensor {tensor['name']!r} is there twice: send it once")
+        tensors[tensor["name"]] = tensor
+    return tensors
+
+
+def _read_features(tensors: Mapping[str, Tensor], features: tuple[str, ...]) -> Matrix:
+    together = tensors.get(ROWS_TENSOR) if ROWS_TENSOR not in features else None
+    known = {ROWS_TENSOR} if together is not None else set(features)
+    unknown = tensors.keys() - known - set(_SAMPLE_TENSORS)
+    if unknown:
+        raise RequestError(
+            f"tensor {min(unknown)!r} is none of the model's: send {ROWS_TENSOR!r} alone, or one tensor a feature"
+        )
+    if together is not None:
+        return _filled(read_rows(together, features))
+    missing = [name for name in features if name not in tensors]
+    if missing:
+        raise RequestError(
+            f"feature {missing[0]!r} is missing ({len(missing)} of {len(features)} are): "
+            f"send a tensor for each, or all of them as {ROWS_TENSOR!r}"
+        )
+    columns = [read_feature(tensors[name]) for name in features]
+    for name, column in zip(features, columns, strict=True):
+        if len(column) != len(columns[0]):
+            raise RequestError(f"tensor {name!r} has {len(column)} rows, {features[0]!r} has {len(columns[0])}")
+    return _filled(np.column_stack(columns))
+
+
+def _filled(rows: Matrix) -> Matrix:
+    if not len(rows):
+        raise RequestError("the tensors have no rows: send at least one")
+    return rows
+
+
+def _read(tensors: Mapping[str, Tensor], name: str, read: Callable[[Tensor], list[T]], rows: int) -> list[T]:
+    """One value a row; none at all where the tensor was left out."""
+    if name not in tensors:
+        return []
+    values = read(tensors[name])
+    if len(values) != rows:
+        raise RequestError(f"tensor {name!r} has {len(values)} rows, the features have {rows}")
+    return values

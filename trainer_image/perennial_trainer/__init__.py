@@ -1,0 +1,1 @@
+"""The training Job: rows in; an artifact, a report and a verdict's figures out."""

@@ -1,0 +1,188 @@
+"""The rows of a task as arrays, in time order, or one line that says what is wrong with them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.types import TypeEngine
+
+from perennial_contract.report import Feature
+from perennial_contract.samples import RESERVED_COLUMNS, SAMPLE_COLUMNS
+from perennial_contract.task import TrainingTask
+from perennial_trainer.database import read_columns
+from perennial_trainer.errors import NotEnoughData, TaskWrong
+from perennial_trainer.instants import to_micros
+from perennial_trainer.progress import Throttle, log
+from perennial_trainer.reading import FloatArray, IntArray, read_chunks
+
+Types = dict[str, TypeEngine[object]]
+Dtype = Literal["float64", "float32", "int64", "bool"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Resolved samples by (at, series, id): the same rows give the same arrays whatever the database's order."""
+
+    at: IntArray
+    """Microseconds since 1970, ascending."""
+    known_at: IntArray
+    """When the outcome counts as known: max(resolved_at, at + labelDelay)."""
+    target: FloatArray
+    """0 or 1."""
+    reward: FloatArray
+    """NaN: none recorded."""
+    features: FloatArray
+    """(n, columns); NaN: missing."""
+    columns: tuple[str, ...]
+    fingerprint: str
+    """SHA-256 over all of the above."""
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def matrix(self, names: Sequence[str]) -> FloatArray:
+        """(n, len(names)) in the order of the names; no copy when that is the order at hand."""
+        if tuple(names) == self.columns:
+            return self.features
+        return self.features[:, [self.columns.index(name) for name in names]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What there is to read: the table's columns, and those that are the model's features."""
+
+    name: str
+    types: Types
+    features: tuple[Feature, ...]
+
+
+def inspect_table(connection: sa.Connection, task: TrainingTask) -> Table:
+    """The samples table and the contract's features in it.
+
+    Raises:
+        TaskWrong: the table or a column is missing, or of a type that cannot work.
+    """
+    name = task.samples.table
+    types = read_columns(connection, name)
+    if types is None:
+        raise TaskWrong(f"samples.table: no table or view {name!r} in the sample store; run `perennial store init`")
+    _require(types, SAMPLE_COLUMNS, name, "every samples table has it")
+    at = types["at"]
+    if connection.dialect.name == "postgresql" and not getattr(at, "timezone", False):
+        raise TaskWrong(f"column at of {name}: {at} has no time zone; make it timestamptz")
+    features = _declared(types, task) if task.samples.features else _numeric(types)
+    if not features:
+        raise TaskWrong(f"samples.features: {name} has no numeric column beside {', '.join(SAMPLE_COLUMNS)}")
+    return Table(name, types, features)
+
+
+def _declared(types: Types, task: TrainingTask) -> tuple[Feature, ...]:
+    names, table = task.samples.features, task.samples.table
+    _require(types, names, table, "samples.features asks for it")
+    features = []
+    for name in names:
+        dtype = _dtype(types[name])
+        if dtype is None:
+            raise TaskWrong(f"samples.features: column {name} of {table} is {types[name]}, not a number")
+        features.append(Feature(name=name, dtype=dtype))
+    return tuple(features)
+
+
+def _numeric(types: Types) -> tuple[Feature, ...]:
+    dtypes = {name: _dtype(kind) for name, kind in types.items() if name not in RESERVED_COLUMNS}
+    features = [Feature(name=name, dtype=dtype) for name, dtype in dtypes.items() if dtype and dtype != "bool"]
+    others = sorted(dtypes.keys() - {feature.name for feature in features})
+    if others:
+        log.info("not features, since not numeric: %s", ", ".join(others))
+    return tuple(features)
+
+
+def _require(types: Types, names: Sequence[str], table: str, reason: str) -> None:
+    missing = [name for name in names if name not in types]
+    if missing:
+        raise TaskWrong(f"table {table}: column {', '.join(missing)} is missing; {reason}")
+
+
+def _dtype(kind: TypeEngine[object]) -> Dtype | None:
+    """How a feature is declared to whoever sends it; the arrays here are float64 throughout."""
+    if isinstance(kind, sa.Boolean):
+        return "bool"
+    if isinstance(kind, sa.Integer):
+        return "int64"
+    if isinstance(kind, sa.REAL):
+        return "float32"
+    return "float64" if isinstance(kind, sa.Numeric | sa.Float) else None
+
+
+def load_rows(connection: sa.Connection, task: TrainingTask, table: Table, also: Sequence[str] = ()) -> Rows:
+    """The window's resolved rows with the features, and the columns that only the champion reads (``also``).
+
+    Raises:
+        TaskWrong: a column of ``also`` is missing.
+        NotEnoughData: values that nothing can be learned from; the message names the column and how many.
+    """
+    names = [feature.name for feature in table.features]
+    names += [name for name in also if name not in names]
+    _require(table.types, names, table.name, "the champion reads it")
+    throttle, count, chunks = Throttle(), 0, []
+    since = task.until - task.data_window
+    for chunk in read_chunks(connection, table.name, table.types, names, since, task.visible_until):
+        count += len(chunk.keys)
+        chunks.append(chunk)
+        if throttle.due():
+            log.info("read %d rows  %.0f rows/s", count, count / throttle.seconds)
+    if not count:
+        raise NotEnoughData(
+            f"table {table.name}: no resolved rows with at from {since.isoformat()} to {task.visible_until.isoformat()}"
+        )
+    log.info("read %d rows x %d features in %.1f s", count, len(names), throttle.seconds)
+    keys = np.concatenate([chunk.keys for chunk in chunks])
+    values = np.concatenate([chunk.values for chunk in chunks])
+    chunks.clear()
+    order = np.lexsort((keys[:, 3], keys[:, 2], keys[:, 0]))
+    if (np.diff(order) != 1).any():
+        keys, values = keys[order], values[order]
+    return Rows(
+        at=np.ascontiguousarray(keys[:, 0]),
+        known_at=np.maximum(keys[:, 1], keys[:, 0] + to_micros(task.samples.label_delay)),
+        target=np.ascontiguousarray(values[:, 0]),
+        reward=np.ascontiguousarray(values[:, 1]),
+        features=np.ascontiguousarray(values[:, 2:]),
+        columns=tuple(names),
+        fingerprint=_fingerprint(names, keys, values),
+    )
+
+
+def check_rows(rows: Rows, features: Sequence[Feature]) -> None:
+    """Raises NotEnoughData on what no model should learn from: infinities, empty columns, labels other than 0 and 1."""
+    wrong = int(((rows.target != 0) & (rows.target != 1)).sum())
+    if wrong:
+        raise NotEnoughData(f"column target: {wrong} of {len(rows)} rows are neither 0 nor 1")
+    if rows.target.min() == rows.target.max():
+        raise NotEnoughData(
+            f"column target: all {len(rows)} labels are {int(rows.target[0])}; a model needs both 0 and 1"
+        )
+    for feature in features:
+        column = rows.features[:, rows.columns.index(feature.name)]
+        infinite = int(np.isinf(column).sum())
+        if infinite:
+            raise NotEnoughData(
+                f"column {feature.name}: {infinite} of {len(rows)} values are infinite; store NULL instead"
+            )
+        if np.isnan(column).all():
+            raise NotEnoughData(
+                f"column {feature.name}: all {len(rows)} values are missing; fill it or drop the feature"
+            )
+    unusable = int(np.isinf(rows.reward).sum())
+    if unusable:
+        raise NotEnoughData(f"column reward: {unusable} of {len(rows)} values are infinite; store NULL instead")
+
+
+def _fingerprint(names: Sequence[str], keys: IntArray, values: FloatArray) -> str:
+    digest = hashlib.sha256("\n".join(names).encode())
+    digest.update(np.ascontiguousarray(keys).data)
+    digest.update(np.ascontiguousarray(values).data)
+    return f"sha256:{digest.hexdigest()}"
