@@ -49,7 +49,7 @@ def server(replicas: int) -> Object:
     return {
         "replicas": replicas,
         "outcomes": {"tokenFrom": {"name": TOKEN_SECRET, "key": "token"}},
-        "resources": {"requests": {"cpu": "10m", "memory": "96Mi"}},
+        "resources": {"requests": {"cpu": "40m", "memory": "96Mi"}},
     }
 
 
@@ -67,7 +67,7 @@ def policy(name: str = "spot", *, training: Object | None = None, **spec: Any) -
                 "dataWindows": {"Missing": "7d"},
                 "holdout": {"share": 0.5, "minRows": 200},
                 "timeout": "5m",
-                "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}},
+                "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}},
                 **(training or {}),
             },
             "limits": {"maxParallel": 2, "cooldown": "0s", "maxPerDay": 100},
