@@ -53,10 +53,9 @@ integration: setup ## a real PostgreSQL and a real API server, started by the te
 	$(BIN)/pytest tests/integration -n $(WORKERS) --dist loadfile
 
 e2e: setup ## the loop on a real cluster with real images
-	$(BIN)/pytest tests/e2e -n $(WORKERS) -m "not long"
-
-e2e-full: setup ## also what takes longer than CI has time for
 	$(BIN)/pytest tests/e2e -n $(WORKERS)
+
+e2e-full: e2e ## the same: no scenario takes longer than CI has time for
 
 demo: setup ## the loop on real market data, in a live table
 	$(BIN)/python -m tests.demo

@@ -31,8 +31,9 @@ from typing import Any
 import numpy as np
 import xgboost
 from tests.bench.record import record
+from tests.integration.ports import free_port
 from tests.integration.postgres import fresh_database, running_postgres
-from tests.integration.server_process import create_tables, free_port
+from tests.integration.server_process import create_tables
 from tests.unit.server.served import make_config, write_artifact
 
 ENVIRONMENT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "perennial" / "bench-mlserver"

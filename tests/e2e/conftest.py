@@ -25,10 +25,6 @@ KEEP = "PERENNIAL_E2E_KEEP"
 _INSTALLED = pytest.StashKey[dict[str, Any]]()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: takes more time than CI has; part of `make e2e-full`")
-
-
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Set up by the main process, whose output is shown while it builds; its workers are told the result."""
     worker = getattr(session.config, "workerinput", None)

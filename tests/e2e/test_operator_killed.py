@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from tests.e2e import operator_process
 from tests.e2e.load import Load
 from tests.e2e.market import Market, times
@@ -23,7 +22,6 @@ CANARY = {"steps": [0.2, 0.34], "minStepDuration": "15s", "minOutcomes": 300, "m
 """With 2 replicas: in the shadow alone, then one live pod, so that a promotion has to make another."""
 
 
-@pytest.mark.long
 async def test_operator_killed(scene: Scene) -> None:
     """Plan made, Job running, Job done, canary half-way, promotion half-way: one Job and one version of each."""
     await _load(scene, MARKET, 10_000, timedelta(hours=60), seed=3)

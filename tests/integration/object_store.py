@@ -4,12 +4,11 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
+from tests.integration.ports import free_ports
 
 BUCKET = "models"
 _PATIENCE_SECONDS = 90
@@ -43,14 +43,6 @@ class ObjectServer:
         }
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
 def _find_binary() -> str:
     beside = Path(sys.executable).with_name("weed")
     found = str(beside) if beside.exists() else shutil.which("weed")
@@ -66,7 +58,7 @@ def running_object_store(directory: Path) -> Iterator[ObjectServer]:
     credentials = [{"accessKey": key, "secretKey": secret}]
     config = directory / "s3.json"
     config.write_text(json.dumps({"identities": [{"name": "t", "credentials": credentials, "actions": ["Admin"]}]}))
-    ports = _free_ports(2 * len(_PORTS))
+    ports = free_ports(2 * len(_PORTS))
     http, grpc = ports[: len(_PORTS)], ports[len(_PORTS) :]
     flags = [f"-{name}={port}" for name, port in zip(_PORTS, http, strict=True)]
     flags += [f"-{name}.grpc={port}" for name, port in zip(_PORTS, grpc, strict=True)]

@@ -32,6 +32,8 @@ class Node(threading.Thread):
         """Versions whose serving pods crash."""
         self.unready: set[str] = set()
         """Versions whose serving pods never become ready."""
+        self.addresses: dict[str, str] = {}
+        """Of a version's serving pods; none where nothing is said."""
         self.before_done: Callable[[], None] = lambda: None
         """Called between a trainer's row and its end."""
         self.trained: Counter[str] = Counter()
@@ -78,7 +80,10 @@ class Node(threading.Thread):
         if broken:
             container |= {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": terminated}}
         condition = {"type": "Ready", "status": ready, "lastTransitionTime": _now()}
-        self._write(pod, {"phase": "Running", "conditions": [condition], "containerStatuses": [container]})
+        status: Object = {"phase": "Running", "conditions": [condition], "containerStatuses": [container]}
+        if address := self.addresses.get(version):
+            status |= {"podIP": address, "podIPs": [{"ip": address}]}
+        self._write(pod, status)
 
     def _train(self, pod: Object, job: str, version: str) -> None:
         training = self.trainings.get(job, self.trainings.get(version, DEPLOY))

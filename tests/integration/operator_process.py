@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,13 +10,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from tests.integration.operator_api import eventually
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.integration.ports import free_port
 
 
 class OperatorProcess:

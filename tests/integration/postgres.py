@@ -5,7 +5,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from tests.integration.ports import free_port
 
 _INSTALLED = Path("/usr/lib/postgresql")
 _PATIENCE_SECONDS = 60
@@ -53,19 +53,13 @@ def install_postgres() -> Path:
     return binaries
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class PostgresServer:
     """One server with a superuser ``perennial``; it can be stopped and started again, as databases are."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.binaries = install_postgres()
-        self.port = _free_port()
+        self.port = free_port()
         self.password = secrets.token_hex(12)
         self._process: subprocess.Popen[bytes] | None = None
         # PostgreSQL refuses to run as root, and its user cannot enter root's temporary directories.

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import psycopg
 import sqlalchemy as sa
+from tests.integration.ports import free_port
 from tests.unit.server.served import FEATURES, make_config
 
 from perennial.adapters.store.schema import predictions_table, samples_table
@@ -22,12 +22,6 @@ from perennial_contract.serving import ServerConfig
 
 TOKEN = "outcomes-s3cret"
 _PATIENCE_SECONDS = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def create_tables(url: str, features: Sequence[str] = FEATURES) -> None:

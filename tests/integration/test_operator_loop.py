@@ -5,9 +5,11 @@ import re
 import pytest
 from tests.integration.operator_api import Object, eventually
 from tests.integration.operator_node import NOWHERE
+from tests.integration.operator_pods import ServingPod
 from tests.integration.operator_reports import CANARY, HANGS, KEEP
 from tests.integration.operator_traffic import Traffic
 from tests.integration.operator_world import World
+from tests.integration.ports import free_port
 
 from perennial.adapters.cluster import (
     CONFIG_MAP,
@@ -204,6 +206,30 @@ def test_a_canary_whose_pods_crash_goes_at_the_next_look(world: World) -> None:
     assert outcome["message"] == (
         "weight 0: a pod of m-v2 fails (CrashLoopBackOff, exit code 1): model.ubj: digest is wrong: refused"
     )
+
+
+def test_a_canary_whose_requests_fail_goes_at_the_next_look(world: World) -> None:
+    """Its pods are ready and say of their requests what real servers say."""
+    port = free_port()
+    with ServingPod("127.0.0.2", port) as stable, ServingPod("127.0.0.3", port) as canary:
+        world.node.addresses |= {"m-v1": stable.address, "m-v2": canary.address}
+        world.trained(server={"port": port}, canary={"guard": {"maxLatencySeconds": 0.5}})
+        world.node.trainings["m-v2"] = CANARY
+        world.version("m-v2")
+        world.await_phase("m-v2", "Canary")
+        stable.answer(1_000)
+        canary.answer(1_000, slow=10)
+        eventually(lambda: canary.asked > 1, "the canary is looked at")
+        assert world.status(MODEL_DEPLOYMENT, "m")["canary"]["version"] == "m-v2"
+        canary.answer(0, failed=100, slow=50)
+        world.await_phase("m-v2", "Rejected")
+    status = world.status(MODEL_DEPLOYMENT, "m")
+    (outcome,) = status["outcomes"]
+    assert outcome["reason"] == "RequestsFailing"
+    assert outcome["message"] == (
+        "weight 0: m-v2: of 1160 requests 100 failed and 60 took longer than 0.5 s: surely more than 5.0%"
+    )
+    assert status["stable"]["weight"] == 1
 
 
 def test_a_new_version_whose_pods_crash_never_takes_over(world: World) -> None:

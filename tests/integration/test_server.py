@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.integration.ports import free_port
 from tests.integration.postgres import PostgresServer, fresh_database, running_postgres
 from tests.integration.server_process import (
     TOKEN,
@@ -18,7 +19,6 @@ from tests.integration.server_process import (
     alter,
     create_tables,
     fetch,
-    free_port,
     running,
     wait_for,
     wait_until,

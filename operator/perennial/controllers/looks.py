@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from perennial.adapters.cluster import RETRAIN_POLICY
 from perennial.api.model_deployment_status import CanaryStatus, HealthStatus
 from perennial.controllers.context import Context, Kept
-from perennial.controllers.objects import Model
+from perennial.controllers.governance import governing_policy
+from perennial.controllers.objects import Model, parse_policy
 from perennial.domain.blocks import health_block_seconds, pair_block_seconds
 from perennial.domain.canary import CanaryLook
 from perennial.domain.canary_evidence import decide_evidence
@@ -122,8 +124,10 @@ async def observe_health(model: Model, state: StoreState, now: datetime) -> Heal
     return _unless_only_the_window_moved(seen, model.status.health)
 
 
-async def observe_feasible(model: Model, state: StoreState, health: HealthStatus | None, now: datetime) -> Feasibility:
-    """Whether the minimums can be met at the rate at which outcomes come in."""
+async def observe_feasible(
+    context: Context, model: Model, state: StoreState, health: HealthStatus | None, now: datetime
+) -> Feasibility:
+    """Whether the minimums, those of the governing policy too, can be met at the rate at which outcomes come in."""
     spec = model.spec
     assert spec is not None
     per_day = None
@@ -135,7 +139,16 @@ async def observe_feasible(model: Model, state: StoreState, health: HealthStatus
             per_day = None
     rate = health.win_rate if health else None
     worth = min(1.0, rate.effective_outcomes / rate.outcomes) if rate and rate.outcomes else 1.0
-    return decide_feasible(spec, per_day, effective_share=worth)
+    policies = map(parse_policy, await context.cluster.list(RETRAIN_POLICY, model.namespace))
+    policy = governing_policy(policies, model.labels)
+    governing = policy.spec if policy else None
+    return decide_feasible(
+        spec,
+        per_day,
+        effective_share=worth,
+        training=governing.training if governing else None,
+        promotion=governing.promotion if governing else None,
+    )
 
 
 def _unless_only_the_window_moved(seen: HealthStatus, before: HealthStatus | None) -> HealthStatus:

@@ -10,6 +10,7 @@ from perennial.api.model_deployment_status import ModelDeploymentStatus
 from perennial.api.model_version import ENDED
 from perennial.controllers.conditions import Hindrance, model_conditions, stalled_model, store_transitions
 from perennial.controllers.context import Context
+from perennial.controllers.guard import observe_guard
 from perennial.controllers.looks import StoreState, due, observe_canary, observe_feasible, observe_health, open_store
 from perennial.controllers.objects import (
     Model,
@@ -69,6 +70,7 @@ async def _reconcile(context: Context, model: Model) -> timedelta | None:
         versions=tuple(view_version(v) for v in versions.values()),
         pods=view_pods(deployments, pods),
         look=await observe_canary(context, model, status.canary, store, now) if status.canary else None,
+        guard=await observe_guard(spec, status, pods),
     )
     decision = decide_rollout(spec, status, world)
     status, feasible = await _with_monitors(context, model, decision.status, store, versions)
@@ -76,7 +78,7 @@ async def _reconcile(context: Context, model: Model) -> timedelta | None:
     status = model_conditions(model, spec, status, hindrance, feasible, now)
     written = await context.write_status(MODEL_DEPLOYMENT, model.body, status)
     await context.tell(MODEL_DEPLOYMENT, written, store_transitions(model.status.conditions, status.conditions))
-    await _tell(context, model, written, decision)
+    await _tell(context, model, written, decision, versions)
     context.metrics.show_model(model.namespace, model.name, status)
     wanted = decide_replicas(spec.server.replicas, status, world.pods, now)
     stable, refusal = status.stable.version if status.stable else None, None
@@ -131,23 +133,33 @@ async def _with_monitors(
         return status, None
     context.monitored[model.uid] = now
     health = await observe_health(replace(model, status=status), store, now)
-    feasible = await observe_feasible(model, store, health, now)
+    feasible = await observe_feasible(context, model, store, health, now)
     return status.model_copy(update={"health": health}), feasible
 
 
-async def _tell(context: Context, model: Model, written: Object, decision: RolloutDecision) -> None:
+async def _tell(
+    context: Context, model: Model, written: Object, decision: RolloutDecision, versions: dict[str, Version]
+) -> None:
     await context.tell(MODEL_DEPLOYMENT, written, decision.transitions)
     owner = ("ModelDeployment", model.namespace, model.name)
     for transition in decision.transitions:
         if transition.reason == "Promoted":
             context.metrics.count(owner, context.metrics.promotions, _reason_in(model, transition))
-            if model.status.incoming and model.status.incoming.reason in ("Pin", "Rollback"):
+            if _goes_back(model, versions):
                 context.metrics.count(owner, context.metrics.rollbacks)
 
 
 def _reason_in(model: Model, transition: Transition) -> str:
     incoming = model.status.incoming
     return incoming.reason if incoming and incoming.version == transition.version else "Deploy"
+
+
+def _goes_back(model: Model, versions: dict[str, Version]) -> bool:
+    """Whether what took over is older than what served: a pin may also name a newer version."""
+    came, went = model.status.incoming, model.status.stable
+    sides = [versions[side.version].status.resolved for side in (came, went) if side and side.version in versions]
+    revisions = [resolved.revision for resolved in sides if resolved]
+    return len(revisions) == 2 and revisions[0] < revisions[1]
 
 
 async def _prune(

@@ -169,6 +169,21 @@ def _failure(pod: Object) -> str | None:
     return None
 
 
+def ready_addresses(pods: Sequence[Object], version: str) -> list[str]:
+    """Where a version's serving pods are reached, in whatever track."""
+    statuses = [
+        pod.get("status", {})
+        for pod in pods
+        if names.TRACK in pod["metadata"]["labels"] and pod["metadata"]["labels"][names.VERSION] == version
+    ]
+    return [
+        status["podIP"]
+        for status in statuses
+        if "podIP" in status
+        and any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or [])
+    ]
+
+
 def view_job(job: Object | None, pods: Sequence[Object]) -> JobView:
     """The attempt's Job, with what its container said last."""
     if job is None:

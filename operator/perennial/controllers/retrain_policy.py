@@ -11,12 +11,13 @@ from perennial.api.retrain_policy import RetrainPolicySpec, RetrainPolicyStatus
 from perennial.api.validation import not_implemented
 from perennial.controllers.conditions import with_missing_parts
 from perennial.controllers.context import Context
+from perennial.controllers.governance import governing_policy
 from perennial.controllers.model_view import observe_model
 from perennial.controllers.objects import Model, Object, Policy, Version, parse_model, parse_policy, parse_version
 from perennial.controllers.queue import Key
 from perennial.domain.plan import NewVersion, PlanDecision, decide_plan
 from perennial.domain.rollout_draft import Transition
-from perennial.domain.selector import matches, to_query
+from perennial.domain.selector import to_query
 from perennial.domain.triggers import ModelView
 from perennial.resources import names
 
@@ -70,12 +71,13 @@ async def _observe(
         context.cluster.list(MODEL_DEPLOYMENT, policy.namespace, to_query(spec.selector)),
         context.cluster.list(RETRAIN_POLICY, policy.namespace),
     )
-    older = [p for p in map(parse_policy, policy_bodies) if _is_older(p, policy)]
+    # This policy as it was read, whatever the list says of it: it may be a moment behind.
+    policies = [policy, *(p for p in map(parse_policy, policy_bodies) if p.uid != policy.uid)]
     models = {m.name: m for m in map(parse_model, bodies) if not m.deleting}
     versions = await _list_versions(context, policy.namespace, sorted(models))
     views = await asyncio.gather(
         *(
-            observe_model(context, model, versions.get(model.name, []), now, _governing(older, model))
+            observe_model(context, model, versions.get(model.name, []), now, _conflict(policies, policy, model))
             for model in models.values()
             if model.spec
         )
@@ -96,14 +98,10 @@ async def _list_versions(context: Context, namespace: str, models: Sequence[str]
     return versions
 
 
-def _is_older(other: Policy, policy: Policy) -> bool:
-    return other.spec is not None and (other.created_at, other.uid) < (policy.created_at, policy.uid)
-
-
-def _governing(older: Sequence[Policy], model: Model) -> str | None:
-    """Two policies that match one model: the older governs."""
-    matching = [p for p in older if p.spec and matches(p.spec.selector, model.labels)]
-    return min(matching, key=lambda p: (p.created_at, p.uid)).name if matching else None
+def _conflict(policies: Sequence[Policy], policy: Policy, model: Model) -> str | None:
+    """The name of an older policy that governs the model."""
+    governing = governing_policy(policies, model.labels)
+    return governing.name if governing and governing.uid != policy.uid else None
 
 
 def _status(

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from perennial.api.model_deployment import Canary
 from perennial.api.model_deployment_status import CanaryStatus, Evidence
+from perennial.api.traffic import Canary
 from perennial.domain.canary_evidence import explain_verdict, verdict_of
 from perennial.domain.traffic import PodsView
 

@@ -20,8 +20,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from perennial.api.model_deployment import Canary
 from perennial.api.model_deployment_status import Evidence
+from perennial.api.traffic import Canary
 from perennial.domain.blocks import Ratio, blocks_a_unit, merged, ratio_of, settlement_lag
 from perennial.domain.evidence import PairBlock, PairLook, VersionBlock, first_open_block
 from perennial.domain.statistics import significant

@@ -10,9 +10,6 @@ from perennial.api.model_deployment import ModelDeploymentSpec
 from perennial.api.retrain_policy import Promotion, Training
 from perennial_contract.durations import format_duration
 
-LEAST_PROBATION = 4
-"""A rollback's window is at least so many label delays."""
-
 
 class Feasibility(NamedTuple):
     """Value of the condition `Feasible`, its reason, and one sentence."""
@@ -24,7 +21,7 @@ class Feasibility(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A minimum of effective outcomes, and the time in which they have to come."""
+    """A minimum of outcomes, and the time in which they have to come."""
 
     reason: str
     field: str
@@ -33,6 +30,8 @@ class Need:
     window: str
     share: float = 1.0
     """Of the outcomes that come in, those that count."""
+    effective: bool = True
+    """False: a minimum of rows, however much each is worth."""
 
 
 def decide_feasible(
@@ -72,30 +71,31 @@ def _needs(spec: ModelDeploymentSpec, training: Training | None, promotion: Prom
     yield Need(
         "CanaryOutOfReach", "canary.minOutcomes", canary.min_outcomes, canary.max_duration - delay, "canary.maxDuration"
     )
-    probation = max(spec.rollback.window, LEAST_PROBATION * delay)
-    yield Need("RollbackOutOfReach", "rollback.minPairs", spec.rollback.min_pairs, probation - delay, "rollback.window")
+    pairs = spec.rollback.min_pairs
+    yield Need("RollbackOutOfReach", "rollback.minPairs", pairs, spec.probation - delay, "rollback.window")
     if training is None or promotion is None:
         return
     window, share = min([training.data_window, *training.data_windows.values()]), training.holdout.share
-    yield Need(
-        "HoldoutOutOfReach",
-        "promotion.minOutcomes",
-        promotion.min_outcomes,
-        window - delay,
-        "training.dataWindow",
-        share,
-    )
+    within, rows, least = window - delay, training.holdout.min_rows, promotion.min_outcomes
+    where = ("training.dataWindow", share)
+    yield Need("HoldoutOutOfReach", "training.holdout.minRows", rows, within, *where, effective=False)
+    yield Need("HoldoutOutOfReach", "promotion.minOutcomes", least, within, *where)
+
+
+def _rate(need: Need, per_day: float, effective_share: float) -> float:
+    """What counts for the need, a day."""
+    return per_day * need.share * (effective_share if need.effective else 1.0)
 
 
 def _coming(need: Need, per_day: float, effective_share: float) -> float:
-    """Effective outcomes within the need's time."""
-    return max(0.0, per_day * (need.within / timedelta(days=1)) * effective_share * need.share)
+    """What counts for the need within its time."""
+    return max(0.0, _rate(need, per_day, effective_share) * (need.within / timedelta(days=1)))
 
 
 def _line(need: Need, per_day: float, effective_share: float) -> str:
     come = _coming(need, per_day, effective_share)
     said = f"{need.field} {need.minimum} cannot be reached within {need.window}, which brings {come:.0f}"
-    rate = per_day * effective_share * need.share
+    rate = _rate(need, per_day, effective_share)
     if rate <= 0:
         return said
     short = timedelta(days=ceil((need.minimum - come) / rate))

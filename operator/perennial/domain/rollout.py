@@ -78,7 +78,7 @@ def _drop_incoming(draft: Draft, phase: Literal["Rejected", "Superseded"], reaso
 
 
 def _guard_structure(draft: Draft) -> bool:
-    """Pods that fail take a version out at once; no evidence is waited for.
+    """Pods and requests that fail take a version out at once; no evidence is waited for.
 
     A first version that does not come up is kept while there is nothing else to serve: what ails it may pass.
     """
@@ -90,6 +90,8 @@ def _guard_structure(draft: Draft) -> bool:
             draft.end_canary("Rejected", "PodsFailing", f"weight 0: a pod of {status.canary.version} {pods.broken}")
         elif late and not pods.ready_live + pods.ready_shadow:
             draft.end_canary("Rejected", "PodsNotReady", f"weight 0: {status.canary.version} has no ready pod")
+        elif world.guard:
+            draft.end_canary("Rejected", "RequestsFailing", f"weight 0: {status.canary.version}: {world.guard}")
         elif status.canary.cause != world.cause:
             draft.end_canary("Superseded", "SpecChanged", "algorithm, samples, decision or server changed mid-canary")
     if status.incoming and (status.stable or any(v.uid != status.incoming.uid for v in _candidates(draft))):

@@ -45,6 +45,8 @@ class World:
     pods: Mapping[str, PodsView] = field(default_factory=dict)
     look: CanaryLook | None = None
     """The canary's paired evidence; None: the store did not answer, and weights hold."""
+    guard: str | None = None
+    """What is wrong with the canary's answers; None: nothing that is known."""
     deleting: bool = False
 
     def version(self, name: str, uid: str | None = None) -> VersionView | None:

@@ -196,6 +196,7 @@ GATEWAY = {"provider": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "pub
             MODEL | {"drift": {}, "regime": {"column": "ret_1"}},
             ["spec.drift", "spec.regime"],
         ),
+        (ModelDeploymentSpec, MODEL | {"health": {"falseAlarmEvery": "30d"}}, ["spec.health.falseAlarmEvery"]),
         (RetrainPolicySpec, {}, []),
         (RetrainPolicySpec, {"triggers": {"schedule": {"every": "1d"}, "health": {}, "newSamples": {}}}, []),
         (RetrainPolicySpec, {"triggers": {"drift": {}}}, ["spec.triggers.drift"]),

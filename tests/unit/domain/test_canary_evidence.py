@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.domain.worlds import CONTRACT, pair_look
 
-from perennial.api.model_deployment import Canary
 from perennial.api.model_deployment_status import Evidence
+from perennial.api.traffic import Canary
 from perennial.domain.blocks import pair_block_seconds, settlement_lag
 from perennial.domain.canary_evidence import decide_evidence, explain_verdict, threshold_of, verdict_of, wealth_path
 from perennial.domain.evidence import PairBlock, PairLook, VersionBlock

@@ -21,6 +21,10 @@ def deployment(**spec: Any) -> ModelDeploymentSpec:
     return ModelDeploymentSpec.model_validate(given | spec)
 
 
+def _rows(least: int) -> Training:
+    return Training.model_validate({"holdout": {"minRows": least}})
+
+
 @pytest.mark.parametrize(
     ("spec", "per_day", "more", "status", "reason", "message"),
     [
@@ -102,6 +106,15 @@ def deployment(**spec: Any) -> ModelDeploymentSpec:
             "HoldoutOutOfReach",
             "which brings 287",
             id="the shortest window of any trigger counts",
+        ),
+        pytest.param(
+            deployment(health={"minOutcomes": 20}, canary={"minOutcomes": 20}, rollback={"minPairs": 20}),
+            BTC,
+            {"effective_share": 0.5, "training": _rows(4000), "promotion": Promotion(min_outcomes=100)},
+            "False",
+            "HoldoutOutOfReach",
+            "training.holdout.minRows 4000 cannot be reached within training.dataWindow, which brings 3503",
+            id="rows of the holdout are rows, whatever each is worth",
         ),
     ],
 )
