@@ -198,6 +198,8 @@ def test_a_cooldown_and_a_version_in_flight_are_named(world: World) -> None:
     _waits(world, "CoolDown")
     world.node.trainings["m-v2"] = HANGS
     world.version("m-v2")
+    world.await_phase("m-v2", "Training")
+    world.retrain("now")  # no other reason fires while a version in flight rests on the same outcomes
     _waits(world, "InFlight")
 
 
