@@ -63,9 +63,10 @@ def running_world(api: Api, operator: OperatorProcess, namespace: str, database:
         assert node.problems == []
     finally:
         node.stop()
+        print(world.describe())  # shown by pytest when the test failed, as is the log
         for kind in (RETRAIN_POLICY, MODEL_DEPLOYMENT):
             api.call("DELETE", kind.path(namespace))
         api.delete(NAMESPACE, None, namespace)
         with operator.log.open() as log:
             log.seek(begun)
-            print(log.read())  # shown by pytest when the test failed
+            print(log.read())

@@ -19,6 +19,7 @@ from perennial.adapters.cluster import (
     JOB,
     MODEL_DEPLOYMENT,
     MODEL_VERSION,
+    POD,
     RETRAIN_POLICY,
     SECRET,
     SERVICE,
@@ -210,6 +211,14 @@ class World:
         """The series that are about this namespace."""
         marker = f'namespace="{self.namespace}"'
         return {name: value for name, value in self.operator.metrics().items() if marker in name}
+
+    def describe(self) -> str:
+        """Everything here and how it stands, for whoever wonders why a test failed."""
+        found = [(kind.kind, item) for kind in (*WRITTEN, POD) for item in self.api.list(kind, self.namespace)]
+        return "\n".join(
+            f"{kind} {item['metadata']['name']}: {item['message'] if kind == 'Event' else item.get('status', '')}"
+            for kind, item in found
+        )
 
     # --- the sample store
 
