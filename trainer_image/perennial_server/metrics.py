@@ -65,7 +65,7 @@ class Metrics:
             (self.requests, ("200",)),
             (self.rows, ("live", "shadow")),
             (self.written, ("samples", "predictions")),
-            (self.dropped, ("queue_full", "refused", "shutdown")),
+            (self.dropped, ("queue_full", "refused", "failed", "shutdown")),
             (self.forwards, ("paired", "same", "failed", "dropped")),
             (self.outcomes, ("accepted", "already", "conflict")),
         ):

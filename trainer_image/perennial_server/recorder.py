@@ -61,7 +61,10 @@ class Recorder:
                     await asyncio.wait_for(self._wake.wait(), FLUSH_SECONDS)
             self._wake.clear()
             while self._waiting:
-                await self._write(self._take())
+                try:
+                    await self._write(self._take())
+                except Exception:  # noqa: BLE001 - whatever it was costs one batch, not the server
+                    self._drop_taken()
 
     async def close(self, task: asyncio.Task[None], seconds: float) -> None:
         """Lets the task write what is left, for so long; then the rest is dropped and counted."""
@@ -110,6 +113,13 @@ class Recorder:
                 logger.error("sample %r is not recorded: %s", batch.ids[0], error)
             tries = 0
             self._count(-len(batch))
+
+    def _drop_taken(self) -> None:
+        """Counts as lost what was taken from the queue and neither written nor refused."""
+        lost = self._rows - sum(map(len, self._waiting))
+        self._metrics.dropped.labels("failed").inc(lost)
+        self._count(-lost)
+        logger.exception("%d scored rows are not recorded", lost)
 
     async def _back_off(self, tries: int, error: Exception) -> None:
         self._metrics.store_errors.inc()

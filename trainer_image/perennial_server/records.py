@@ -16,7 +16,7 @@ class Scored:
 
     ids: Sequence[str]
     series: Sequence[str]
-    """Empty where the client records its samples itself."""
+    """Empty where the client records its samples itself and names none."""
     times: Sequence[datetime]
     rows: Matrix
     scores: Matrix
@@ -51,7 +51,8 @@ def join(parts: Sequence[Scored]) -> Scored:
     ids = [name for part in parts for name in part.ids]
     first = {name: position for position, name in reversed(list(enumerate(ids)))}
     order = [first[name] for name in sorted(first)]
-    series = [name for part in parts for name in part.series]
+    # Only a client that records its samples itself may leave them out; nothing of them is written then.
+    series = [name for part in parts for name in part.series] if all(part.series for part in parts) else []
     times = [time for part in parts for time in part.times]
     tracks = [track for part in parts for track in part.tracks]
     return Scored(

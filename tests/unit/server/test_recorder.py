@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,10 +34,13 @@ class Store:
         self.tries = 0
         self.down = False
         self.refused: set[str] = set()
+        self.broken = False
 
     async def write(self, scored: Scored) -> None:
         self.tries += 1
         await asyncio.sleep(0)
+        if self.broken:
+            raise ZeroDivisionError
         if self.down:
             raise StoreUnavailableError("connection refused")
         if self.refused & set(scored.ids):
@@ -135,6 +139,37 @@ async def test_one_bad_row_does_not_hold_up_the_others(metrics: Metrics) -> None
     assert sorted(store.taken) == list("abcdefhijk")
     assert dropped(metrics, "refused") == 1
     assert queued(metrics) == 0
+
+
+async def test_series_that_some_requests_name_and_others_do_not_are_left_out(metrics: Metrics) -> None:
+    store = Store()
+    recorder = Recorder(store, 100, metrics)
+    async with running(recorder):
+        recorder.offer(scored("a"))
+        recorder.offer(replace(scored("b", "c"), series=[]))
+    assert store.taken == ["a", "b", "c"]
+    assert join([replace(scored("b", "c"), series=[]), scored("a")]).series == ()
+
+
+async def test_what_nobody_foresaw_costs_one_batch_and_is_counted(
+    metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store()
+    recorder = Recorder(store, 100, metrics)
+    async with running(recorder):
+        store.broken = True
+        recorder.offer(scored("a", "b"))
+        recorder.offer(replace(scored("c"), rows=np.zeros((1, 3))))  # cannot be joined with the others
+        await until(lambda: dropped(metrics, "failed") == 3)
+        recorder.offer(scored("d"))
+        await until(lambda: dropped(metrics, "failed") == 4)
+        assert queued(metrics) == 0
+        store.broken = False
+        recorder.offer(scored("e"))
+        await until(lambda: len(store.taken) == 1)
+    assert store.taken == ["e"]
+    assert "3 scored rows are not recorded" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
 
 
 async def test_what_waits_at_the_end_is_written(metrics: Metrics) -> None:
