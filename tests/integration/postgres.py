@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import sqlalchemy as sa
 from tests.integration.ports import free_port
 
 _INSTALLED = Path("/usr/lib/postgresql")
@@ -148,3 +149,19 @@ def fresh_database(server: PostgresServer) -> Iterator[str]:
         yield server.url(name)
     finally:
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def granted(url: str, grants: str) -> Iterator[str]:
+    """The URL of a user of its own who may do just that with the tables that are there: ``SELECT, INSERT``."""
+    user = f"user_{secrets.token_hex(6)}"
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        for statement in (
+            f"CREATE ROLE {user} LOGIN PASSWORD '{user}'",
+            f"GRANT {grants} ON ALL TABLES IN SCHEMA public TO {user}",
+        ):
+            connection.execute(statement.encode())
+        try:
+            yield sa.make_url(url).set(username=user, password=user).render_as_string(hide_password=False)
+        finally:
+            connection.execute(f"DROP OWNED BY {user}; DROP ROLE {user}".encode())

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.integration.ports import free_port
-from tests.integration.postgres import PostgresServer, fresh_database, running_postgres
+from tests.integration.postgres import PostgresServer, fresh_database, granted, running_postgres
 from tests.integration.server_process import (
     TOKEN,
     ServerProcess,
@@ -270,6 +270,16 @@ async def test_sigterm_under_load_fails_no_request_and_loses_no_record(
     recorded = {name for (name,) in fetch(tables, "SELECT sample_id FROM predictions")}
     assert recorded == set(answered)
     assert count(tables, "samples") == len(answered)
+
+
+def test_the_grants_that_the_examples_name_are_enough(tmp_path: Path, artifact: tuple[Path, str], tables: str) -> None:
+    with granted(tables, "SELECT, INSERT, UPDATE") as url, running(tmp_path, *artifact, url) as server:
+        assert server.post_outcomes({"id": "a", "target": 1}).status_code == 200
+        server.infer(request_for(["a", "b"]))
+        wait_for(lambda: count(tables, "predictions") == 2, "the predictions")
+        assert server.post_outcomes({"id": "b", "target": 0}).json() == {"accepted": 1, "already": 0}
+        assert server.post_outcomes({"id": "b", "target": 1}).status_code == 409
+        assert server.metric("store_errors_total") == 0
 
 
 def test_a_database_that_is_down_for_a_while_loses_nothing(tmp_path: Path, artifact: tuple[Path, str]) -> None:

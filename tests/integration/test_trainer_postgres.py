@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from tests.integration.postgres import granted
 from tests.unit.trainer.workbench import FEATURES, Bench, market
 
 from perennial.adapters.store.schema import reports_table, samples_table
@@ -63,15 +64,30 @@ def test_both_databases_give_the_same_arrays(filled: str, tmp_path: Path) -> Non
     assert np.isnan(ours.reward).sum() == 1
 
 
+def train(bench: Bench, url: str) -> int:
+    """Exit code of the command, run as a Job would."""
+    (bench.folder / "task.json").write_text(bench.task().to_json())
+    (bench.folder / "url").write_text(url)
+    return main(["--task", str(bench.folder / "task.json"), "--samples-url-file", str(bench.folder / "url")])
+
+
 def test_a_whole_attempt_ends_with_a_row_whose_digests_hold(filled: str, tmp_path: Path) -> None:
-    bench = Bench(tmp_path, rows=market(1_000))
-    (tmp_path / "task.json").write_text(bench.task().to_json())
-    (tmp_path / "url").write_text(filled)
-    assert main(["--task", str(tmp_path / "task.json"), "--samples-url-file", str(tmp_path / "url")]) == 0
+    assert train(Bench(tmp_path, rows=market(1_000)), filled) == 0
     with connect(filled) as connection:
         [row] = connection.execute(sa.text("SELECT * FROM model_reports")).all()
     assert digest_bytes(row.manifest.encode()) == row.digest
     assert row.created_at.tzinfo is not None
+
+
+def test_the_grants_that_the_examples_name_are_enough(filled: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rows=market(1_000))
+    with granted(filled, "SELECT, INSERT, UPDATE") as url:
+        assert train(bench, url) == 0
+        execute(filled, "UPDATE model_reports SET report = 'cut short'")
+        assert train(bench, url) == 0  # an attempt whose end nobody saw is made again
+    with connect(filled) as connection:
+        [row] = connection.execute(sa.text("SELECT * FROM model_reports")).all()
+    assert row.report.startswith("{")
 
 
 def test_features_of_every_numeric_type_are_read_as_they_are(filled: str, tmp_path: Path) -> None:

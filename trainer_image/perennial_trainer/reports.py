@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import quoted_name
 
 from perennial_contract.samples import REPORT_COLUMNS, REPORTS_TABLE
@@ -35,9 +36,11 @@ def check_reports_table(connection: sa.Connection) -> None:
 
 
 def write_report(connection: sa.Connection, row: ReportRow) -> None:
-    """Inserts the row, in place of an earlier attempt's."""
+    """Inserts the row, or changes an earlier attempt's to it: INSERT, UPDATE and SELECT are all that it needs."""
     types = read_columns(connection, REPORTS_TABLE) or {}
     columns = [sa.column(quoted_name(name, quote=True), types.get(name)) for name in REPORT_COLUMNS]
     table = sa.table(quoted_name(REPORTS_TABLE, quote=True), *columns)
-    connection.execute(sa.delete(table).where(table.c.version == row.version))
-    connection.execute(sa.insert(table).values({name: getattr(row, name) for name in REPORT_COLUMNS}))
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    insert = dialect.insert(table).values({name: getattr(row, name) for name in REPORT_COLUMNS})
+    changed = {name: insert.excluded[name] for name in REPORT_COLUMNS if name != "version"}
+    connection.execute(insert.on_conflict_do_update(index_elements=["version"], set_=changed))
