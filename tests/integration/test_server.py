@@ -364,7 +364,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     [
         ({"algorithm": "lightgbm"}, "", "algorithm: 'lightgbm', but the artifact's is 'xgboost'"),
         ({}, "sqlite:///x.db", "'sqlite' is not a store that servers write to: use postgresql+psycopg://"),
-        ({}, "postgresql+psycopg://u:50%offs3cret@h/d", "not a URL: percent-encode"),
+        ({}, "postgresql+psycopg://u:50%offs3cret@h/d", "not a URL: percent-encode user and password"),
         ({"peers": ["canary:8080"]}, "", "peers: 'canary:8080' is not a base URL"),
     ],
 )

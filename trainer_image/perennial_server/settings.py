@@ -65,10 +65,14 @@ def conninfo_reader(path: Path) -> Callable[[], str]:
         if scheme not in (_DRIVER, "postgresql"):
             raise ConfigError(f"{path}: {scheme!r} is not a store that servers write to: use {_DRIVER}://…")
         conninfo = f"postgresql://{rest}"
+        fix = "percent-encode user and password in the URL"
         try:
-            conninfo_to_dict(conninfo)
+            parts = conninfo_to_dict(conninfo)
         except ProgrammingError:  # its message quotes what it stumbles over, which may be the password
-            raise ConfigError(f"{path}: not a URL: percent-encode what is special in user and password") from None
+            raise ConfigError(f"{path}: not a URL: {fix}") from None
+        # The rest of a password that holds an @ or a / is taken for one of these, which errors and logs would show.
+        if any("@" in str(parts.get(name)) for name in ("host", "port", "dbname")):
+            raise ConfigError(f"{path}: an @ follows the password: {fix}")
         return conninfo
 
     return read_conninfo

@@ -23,12 +23,15 @@ def connect(url: str) -> Iterator[Connection]:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise TaskWrong(
             "samples URL: not an SQLAlchemy URL; write postgresql+psycopg://user:password@host/db"
         ) from None
     if parsed.get_backend_name() not in _BACKENDS:
         raise TaskWrong(f"samples URL: {parsed.drivername} is not supported; use postgresql+psycopg")
+    if parsed.get_backend_name() == "postgresql" and "@" in f"{parsed.host}{parsed.database}":
+        # The rest of a password that holds an @ is taken for the host, which errors and logs would show.
+        raise TaskWrong("samples URL: an @ follows the password; percent-encode user and password in the URL")
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     with _errors_in_words():

@@ -75,3 +75,18 @@ def test_other_stores_are_refused_without_a_word_of_their_url(tmp_path: Path, ur
     with pytest.raises(ConfigError) as refused:
         conninfo_reader(write(tmp_path, url))()
     assert "hunt" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@hunter2@db/market",
+        "postgresql://u:p@hunter2/3@db/market",
+        "postgresql://u:hunter2/3@db/market",
+        "postgresql://user@ns:hunter2@db/market",
+    ],
+)
+def test_a_password_that_is_not_escaped_is_refused_without_a_word_of_it(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match="percent-encode user and password in the URL") as refused:
+        conninfo_reader(write(tmp_path, url))()
+    assert "hunt" not in str(refused.value)

@@ -132,6 +132,15 @@ def test_an_unusable_url_is_refused_without_being_shown(bad: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "bad", ["postgresql+psycopg://u:p@s3cret@h/d", "postgresql+psycopg://u:p@s3cret/more@h/d"], ids=["host", "database"]
+)
+def test_a_password_that_is_not_escaped_is_refused_without_being_shown(bad: str) -> None:
+    with pytest.raises(StoreMisconfigured, match="percent-encode user and password in the URL") as caught:
+        SampleStores().at(bad)
+    assert "s3cret" not in str(caught.value)
+
+
 async def test_a_store_that_nobody_serves_is_unavailable() -> None:
     seen: list[tuple[str, float]] = []
     stores = SampleStores(observer=lambda kind, seconds: seen.append((kind, seconds)))

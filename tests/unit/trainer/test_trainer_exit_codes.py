@@ -78,6 +78,25 @@ def test_a_database_that_is_away_is_worth_another_attempt(loaded: Bench, capsys:
 
 
 @pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql+psycopg://u:p@hunter2@db/market", "percent-encode user and password in the URL"),
+        ("postgresql+psycopg://u:p@hunter2/3@db/market", "percent-encode user and password in the URL"),
+        ("postgresql+psycopg://u:p@hunter2:3@db/market", "not an SQLAlchemy URL"),
+    ],
+)
+def test_a_password_that_is_not_escaped_is_never_shown(
+    loaded: Bench, capsys: pytest.CaptureFixture[str], url: str, message: str
+) -> None:
+    code, summary = run(loaded, loaded.task(), url)
+    captured = capsys.readouterr()
+    assert code == 2
+    assert summary.error is not None
+    assert message in summary.error
+    assert "hunter2" not in captured.out + captured.err + summary.error
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "task: document: Invalid JSON"),

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from perennial.adapters.store.errors import explain, explain_url
+from perennial.adapters.store.errors import explain, explain_unescaped, explain_url
 
 POSTGRESQL = "postgresql+psycopg"
 SQLITE = "sqlite"
@@ -32,7 +32,7 @@ def open_engine(url: str, drivers: tuple[str, ...] = (POSTGRESQL,)) -> Engine:
     """An engine that connects when first used.
 
     Raises:
-        StoreMisconfigured: the text is not a URL, or of a driver that is not among ``drivers``.
+        StoreMisconfigured: the text is not a URL, not escaped, or of a driver that is not among ``drivers``.
     """
     try:
         parsed = make_url(url.strip())
@@ -41,6 +41,8 @@ def open_engine(url: str, drivers: tuple[str, ...] = (POSTGRESQL,)) -> Engine:
     if parsed.drivername not in drivers:
         raise explain_url(url, drivers)
     if parsed.drivername == POSTGRESQL:
+        if "@" in f"{parsed.host}{parsed.database}":
+            raise explain_unescaped()
         defaults = {name: value for name, value in _POSTGRESQL_OPTIONS.items() if name not in parsed.query}
         return create_engine(
             parsed,

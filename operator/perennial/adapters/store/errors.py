@@ -40,6 +40,13 @@ def explain_url(text: str, drivers: tuple[str, ...]) -> StoreMisconfigured:
     return StoreMisconfigured(URL_FIELD, f"{shown!r} is not usable", f"write {' or '.join(drivers)}, as in {_EXAMPLE}")
 
 
+def explain_unescaped() -> StoreMisconfigured:
+    """The error of a URL whose password ends early: what follows it is shown nowhere, being the rest of it."""
+    return StoreMisconfigured(
+        URL_FIELD, "there is an @ in what follows the password", "percent-encode user and password in the URL"
+    )
+
+
 def explain(error: SQLAlchemyError | psycopg.Error, url: URL) -> StoreError:
     """The store's error for the database's: one line, without the password."""
     if isinstance(error, ArgumentError | NoSuchModuleError):
