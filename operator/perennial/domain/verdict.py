@@ -58,7 +58,7 @@ def decide_verdict(
     ``champion_features`` None: not known, and so not compared.
     """
     case = Case(promotion, decision, min_win_rate, contract, evaluation, features, champion_features, has_champion)
-    for check in (*_GATES, _no_champion, _metric_not_implemented, _champion_not_scored):
+    for check in (*_GATES, _no_champion, _metric_not_implemented, _champion_never_acts, _champion_not_scored):
         ruling = check(case)
         if ruling is not None:
             return ruling
@@ -138,6 +138,18 @@ def _metric_not_implemented(case: Case) -> Ruling | None:
         return None
     line = f"promotion.metric {metric} is not implemented: use WinRate or AverageReward"
     return Ruling("Keep", "MetricNotImplemented", line)
+
+
+def _champion_never_acts(case: Case) -> Ruling | None:
+    """A Selection that never acts has no win rate to beat, and would hold its place for ever."""
+    champion, challenger = case.evaluation.champion, case.evaluation.challenger
+    if champion is None or not champion.finite or champion.acted:
+        return None
+    line = (
+        f"the champion acted on none of {case.evaluation.outcomes} holdout rows, the challenger on {challenger.acted} "
+        f"with win rate {challenger.win_rate or 0.0:.1%}: there is no lift to measure, a canary has to show its worth"
+    )
+    return Ruling("Canary", "ChampionNeverActs", line)
 
 
 def _champion_not_scored(case: Case) -> Ruling | None:

@@ -51,6 +51,11 @@ def alone(challenger: dict[str, Any] | None = None) -> Evaluation:
     return evaluation(challenger, **dict.fromkeys(nothing))
 
 
+def idle_champion(challenger: dict[str, Any]) -> Evaluation:
+    nothing = dict.fromkeys(("lift", "lower_bound", "probability_better"))
+    return evaluation(challenger, champion=score("m-v1", acted=0, wins=0, win_rate=None), **nothing)
+
+
 CASES = [
     ("better by 8 %, certain: deploy", evaluation(), {}, "Deploy", "BetterByMoreThanDeployThreshold", "lift +8.0%"),
     (
@@ -183,6 +188,22 @@ CASES = [
         "Keep",
         "ChampionNotScored",
         "no scores",
+    ),
+    (
+        "a champion that never acts has no win rate to beat: canary",
+        idle_champion({"acted": 300, "wins": 159, "win_rate": 0.53}),
+        {"decision": SELECTION},
+        "Canary",
+        "ChampionNeverActs",
+        "the champion acted on none of 2000 holdout rows, the challenger on 300 with win rate 53.0%",
+    ),
+    (
+        "a champion that never acts is better than a challenger below the gates",
+        idle_champion({"win_rate": 0.49}),
+        {"decision": SELECTION},
+        "Keep",
+        "WinRateBelowMinimum",
+        "win rate 49.0%",
     ),
     (
         "Composite is not implemented",
