@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Literal
 
 from perennial.api.model_deployment import ModelDeploymentSpec
-from perennial.api.model_deployment_status import CanaryStatus, ModelDeploymentStatus, PreviousStatus
+from perennial.api.model_deployment_status import CanaryStatus, IncomingStatus, ModelDeploymentStatus, PreviousStatus
 from perennial.api.shared import TrackStatus
 from perennial.domain.canary import Promote, Reject, decide_canary
 from perennial.domain.rollout_draft import Draft, Transition, VersionView, World
@@ -50,7 +50,7 @@ def _honour_pin(draft: Draft) -> bool:
     pin, status = draft.spec.version, draft.status
     if pin is None:
         if status.incoming and status.incoming.reason == "Pin":
-            draft.set(incoming=None)
+            _unpin(draft, status.incoming)
         return False
     target = draft.world.version(pin)
     if target is None or not target.servable:
@@ -68,6 +68,15 @@ def _honour_pin(draft: Draft) -> bool:
     if _finish_incoming(draft) and draft.world.pods_of(pin).broken:
         draft.pin_problem = f"spec.version: {pin}: a pod {draft.world.pods_of(pin).broken}: the old version serves on"
     return True
+
+
+def _unpin(draft: Draft, incoming: IncomingStatus) -> None:
+    """What a pin had brought in is again what it was; but a canary that it ended does not begin anew."""
+    version = draft.world.version(incoming.version, incoming.uid)
+    if version and version.phase == "Canary":
+        _drop_incoming(draft, "Superseded", "Unpinned", f"{incoming.version} was pinned in its canary, and let go")
+    else:
+        draft.set(incoming=None)
 
 
 def _drop_incoming(draft: Draft, phase: Literal["Rejected", "Superseded"], reason: str, message: str) -> None:

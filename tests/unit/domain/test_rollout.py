@@ -13,6 +13,7 @@ from perennial.api.model_deployment_status import (
     ModelDeploymentStatus,
     PreviousStatus,
 )
+from perennial.api.model_version import Phase
 from perennial.api.shared import TrackStatus
 from perennial.domain.canary import CanaryLook
 from perennial.domain.rollout import PROGRESS_DEADLINE, RolloutDecision, decide_rollout
@@ -221,6 +222,23 @@ def test_unpinning_changes_nothing_by_itself() -> None:
     status = ModelDeploymentStatus(stable=TrackStatus(version="m-v1", uid="u1", weight=1.0, ready_replicas=2))
     newer = version(2, phase="Archived")
     assert decide_rollout(spec(), status, replace(WORLD, versions=(V1, newer))).status == status
+
+
+def test_a_canary_that_was_pinned_and_let_go_before_it_served_is_over() -> None:
+    world = replace(CANARY_WORLD, pods={"m-v1": PodsView(2)})
+    pinned = decide_rollout(spec(version="m-v2"), IN_CANARY, world).status
+    assert pinned.incoming is not None
+    freed = decide_rollout(spec(), pinned, world)
+    assert freed.status.incoming is None
+    assert ends(freed) == [("m-v2", "Superseded", "Unpinned")]
+
+
+@pytest.mark.parametrize("phase", ["Archived", "Evaluated"])
+def test_an_old_version_that_was_pinned_and_let_go_is_what_it_was(phase: Phase) -> None:
+    world = replace(WORLD, versions=(V1, version(3, phase=phase, approved=False)))
+    pinned = decide_rollout(spec(version="m-v3"), SERVING, world).status
+    freed = decide_rollout(spec(), pinned, world)
+    assert freed.status == SERVING
 
 
 def test_pause_holds_weights_and_starts_nothing_but_the_structural_guard_still_acts() -> None:
