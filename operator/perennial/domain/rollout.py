@@ -57,6 +57,7 @@ def _honour_pin(draft: Draft) -> bool:
         what = "does not exist" if target is None else f"has no artifact to serve (phase {target.phase})"
         draft.pin_problem = f"spec.version: {pin}: {what}: name a ModelVersion that was trained, or remove spec.version"
         _guard_structure(draft)
+        _heed_abort(draft)
         _finish_incoming(draft)
         return True
     if status.canary:
@@ -112,6 +113,21 @@ def _guard_structure(draft: Draft) -> bool:
     return False
 
 
+def _heed_abort(draft: Draft) -> bool:
+    """What a person no longer wants goes, a pause or not: in its canary, on its way in, or waiting for its turn."""
+    stable = draft.status.stable
+    past = {o.uid for o in draft.status.outcomes} | ({stable.uid} if stable else set())
+    for version in [v for v in draft.world.versions if v.asked == "abort"]:
+        status, why = draft.status, f"{version.name} was aborted by hand"
+        if status.canary and status.canary.uid == version.uid:
+            draft.end_canary("Rejected", "AbortedByHand", why)
+        elif status.incoming and status.incoming.uid == version.uid:
+            _drop_incoming(draft, "Rejected", "AbortedByHand", why)
+        elif version.phase == "Evaluated" and version.uid not in past:
+            draft.end(version.name, version.uid, "Rejected", "AbortedByHand", why)
+    return False
+
+
 def _finish_incoming(draft: Draft) -> bool:
     """Make before break: the new version takes over when all of its pods are ready."""
     status, world = draft.status, draft.world
@@ -148,8 +164,6 @@ def _drive_canary(draft: Draft) -> bool:
     elif rival:
         draft.end_canary("Superseded", "BetterChallenger", f"{rival.name} scored better than {canary.version}")
         return False
-    elif version.asked == "abort":
-        draft.end_canary("Rejected", "AbortedByHand", f"{canary.version} was aborted by hand")
     elif version.asked == "promote":
         draft.bring_in(version, "Promote", f"{canary.version} was promoted by hand")
     else:
@@ -273,6 +287,7 @@ _CHECKLIST: tuple[Callable[[Draft], bool], ...] = (
     _leave_on_deletion,
     _honour_pin,
     _guard_structure,
+    _heed_abort,
     _finish_incoming,
     _hold_when_paused,
     _drive_canary,

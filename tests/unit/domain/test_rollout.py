@@ -241,6 +241,33 @@ def test_an_old_version_that_was_pinned_and_let_go_is_what_it_was(phase: Phase) 
     assert freed.status == SERVING
 
 
+INCOMING = IncomingStatus(version="m-v2", uid="u2", reason="Deploy", since=NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "phase"),
+    [
+        pytest.param(SERVING, "Evaluated", id="it waits for its turn"),
+        pytest.param(SERVING.model_copy(update={"incoming": INCOMING}), "Evaluated", id="its pods are ready to serve"),
+        pytest.param(IN_CANARY, "Canary", id="it is in its canary"),
+    ],
+)
+@pytest.mark.parametrize("paused", [False, True])
+def test_what_is_aborted_by_hand_neither_comes_nor_stays(
+    status: ModelDeploymentStatus, phase: Phase, paused: bool
+) -> None:
+    world = replace(WORLD, versions=(V1, evaluated(2, phase=phase, asked="abort")))
+    decision = decide_rollout(spec(paused=paused), status, world)
+    assert ends(decision) == [("m-v2", "Rejected", "AbortedByHand")]
+    assert (decision.status.stable, decision.status.incoming, decision.status.canary) == (STABLE, None, None)
+    assert decide_rollout(spec(paused=paused), decision.status, world).status == decision.status
+
+
+def test_an_abort_that_comes_too_late_changes_nothing() -> None:
+    world = replace(WORLD, versions=(version(1, phase="Evaluated", asked="abort"),))
+    assert decide_rollout(spec(), SERVING, world).status == SERVING
+
+
 def test_pause_holds_weights_and_starts_nothing_but_the_structural_guard_still_acts() -> None:
     paused = spec(paused=True)
     assert decide_rollout(paused, IN_CANARY, replace(CANARY_WORLD, look=look("Pass"))).status.canary is not None
