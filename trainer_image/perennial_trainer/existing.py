@@ -69,3 +69,10 @@ def check_brought(task: TrainingTask, manifest: Manifest, contract: tuple[Featur
         differences = [f"{name} missing" for name in sorted(declared - brought)]
         differences += [f"{name} unknown" for name in sorted(brought - declared)]
         raise TaskWrong(f"spec.artifact: its features differ from samples.features: {', '.join(differences)}")
+    dtypes = {feature.name: feature.dtype for feature in contract}
+    for feature in manifest.features:
+        if feature.dtype != dtypes[feature.name]:
+            raise TaskWrong(
+                f"spec.artifact: feature {feature.name} is {feature.dtype} in its manifest, {dtypes[feature.name]} in "
+                "the table; correct the one that is wrong"
+            )

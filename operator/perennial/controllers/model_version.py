@@ -18,7 +18,7 @@ from perennial.controllers.objects import (
     view_job,
 )
 from perennial.controllers.queue import Key
-from perennial.controllers.reports import read_trained
+from perennial.controllers.reports import read_features, read_trained
 from perennial.controllers.resolve import BlockedError, resolve_version
 from perennial.domain.evidence import StoreError
 from perennial.domain.verdict import decide_verdict
@@ -114,6 +114,9 @@ async def _reconcile(context: Context, seen: _Seen) -> timedelta | None:
             blocked = error
     job = await _observe_job(context, version)
     report = await _observe_report(context, seen, job)
+    known = await _champion_features(context, seen) if isinstance(report, Trained) else None
+    if isinstance(known, StoreError):
+        report, known = known, None
     facts = VersionFacts(
         now=now,
         uid=version.uid,
@@ -123,7 +126,6 @@ async def _reconcile(context: Context, seen: _Seen) -> timedelta | None:
         rollout=seen.model.status if seen.model else None,
         asked=_asked(version),
     )
-    known = await _champion_features(context, seen) if isinstance(report, Trained) else None
     decision = decide_version(version.name, spec, status, facts, lambda t, r: _judge(seen, t, r, known, context))
     status = _with_bookkeeping(context, seen, decision, blocked or (report if isinstance(report, StoreError) else None))
     written = await context.write_status(MODEL_VERSION, version.body, status)
@@ -168,19 +170,17 @@ async def _observe_report(context: Context, seen: _Seen, job: JobView) -> Traine
     return read_trained(row, version.uid, uri, seen.spec.artifact)
 
 
-async def _champion_features(context: Context, seen: _Seen) -> tuple[Feature, ...] | None:
+async def _champion_features(context: Context, seen: _Seen) -> tuple[Feature, ...] | StoreError | None:
     """What the champion was trained on; None when that cannot be told, and so is not compared."""
     resolved, model = seen.version.status.resolved, seen.model
     if resolved is None or resolved.champion is None or model is None or model.spec is None:
         return None
+    samples = model.spec.samples
     try:
-        reference = model.spec.samples.read_url_from
-        store = await context.store_at(seen.version.namespace, "spec.samples.readUrlFrom", reference)
-        row = await store.read_report(resolved.champion.uid)
-    except StoreError:
-        return None
-    trained = read_trained(row, resolved.champion.uid, resolved.champion.artifact.uri, None)
-    return trained.report.features if isinstance(trained, Trained) else None
+        store = await context.store_at(seen.version.namespace, "spec.samples.readUrlFrom", samples.read_url_from)
+        return read_features(await store.read_report(resolved.champion.uid), resolved.champion.artifact)
+    except StoreError as error:
+        return error
 
 
 def _reference(seen: _Seen, resolved: Resolved) -> VersionRef:

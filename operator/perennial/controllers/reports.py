@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from perennial.domain.evidence import ReportRow
 from perennial.domain.version import Trained, Untrusted
-from perennial_contract.report import PROFILE_FILE, REPORT_FILE, Manifest, TrainingReport
+from perennial_contract.report import PROFILE_FILE, REPORT_FILE, Feature, Manifest, TrainingReport
 from perennial_contract.task import ArtifactRef
 
 
@@ -51,3 +51,13 @@ def _files_differ(manifest: Manifest, row: ReportRow) -> str | None:
         if listed.get(name) != _digest(text):
             return f"{name} has digest {_digest(text)}, the manifest says {listed.get(name)}"
     return None
+
+
+def read_features(row: ReportRow | None, artifact: ArtifactRef) -> tuple[Feature, ...] | None:
+    """What a model reads, trained here or brought: its manifest says so once it has the artifact's digest."""
+    if row is None or _digest(row.manifest) != artifact.digest:
+        return None
+    try:
+        return Manifest.model_validate_json(row.manifest).features
+    except ValidationError:
+        return None

@@ -10,6 +10,8 @@ from tests.unit.trainer.workbench import FEATURES, Bench, Now, champion, market,
 from perennial_contract.artifacts import ArtifactError, digest_bytes, verify_artifact
 from perennial_contract.report import Manifest, ReferenceProfile, TrainingReport
 from perennial_contract.task import TrainingTask
+from perennial_trainer.errors import TaskWrong
+from perennial_trainer.existing import check_brought
 from perennial_trainer.training import run_task
 
 
@@ -154,6 +156,16 @@ def test_a_brought_model_must_fit_the_contract(loaded: Bench, now: Now, changes:
     assert code == 2
     assert summary.error is not None
     assert message in summary.error
+
+
+def test_a_brought_models_types_must_be_the_columns(loaded: Bench, now: Now) -> None:
+    run_task(loaded.task(), loaded.url, now)
+    [row] = loaded.sql("SELECT manifest FROM model_reports")
+    manifest = Manifest.model_validate_json(row.manifest)
+    check_brought(loaded.task(), manifest, manifest.features)
+    whole = manifest.features[1].model_copy(update={"dtype": "int64"})
+    with pytest.raises(TaskWrong, match=r"feature vol_24 is float64 in its manifest, int64 in the table"):
+        check_brought(loaded.task(), manifest, (manifest.features[0], whole, manifest.features[2]))
 
 
 @pytest.mark.parametrize("file", ["model.ubj", "profile.json", "report.json", "manifest.json"])
