@@ -36,20 +36,33 @@ def decide_replicas(
 ) -> Replicas:
     """What must run for the rollout state in ``status``; stable never shrinks for a canary's sake."""
     wanted: dict[tuple[str, Track], int] = {}
+    beside = replicas
     if status.previous and status.previous.warm_until and now < status.previous.warm_until:
         wanted[status.previous.version, "shadow"] = 1
     if status.canary:
-        name = status.canary.version
-        live = canary_replicas(replicas, status.canary.weight)
-        if live:
+        name, weight = status.canary.version, status.canary.weight
+        seen = pods.get(name, PodsView())
+        shadow_alone = not canary_replicas(replicas, weight)
+        if shadow_alone and status.stable:
+            beside = max(replicas, _held(weight, seen, pods.get(status.stable.version, PodsView())))
+        if live := canary_replicas(beside, weight):
             wanted[name, "live"] = live
-        if not live or not pods.get(name, PodsView()).ready_live:
+        if shadow_alone or not seen.ready_live:
             wanted[name, "shadow"] = 1
     for served in (status.stable, status.incoming):
         if served:
-            wanted[served.version, "live"] = replicas
+            wanted[served.version, "live"] = beside if served is status.stable else replicas
             wanted.pop((served.version, "shadow"), None)
     return wanted
+
+
+def _held(weight: float, canary: PodsView, stable: PodsView) -> int:
+    """Stable pods that stay until the canary's shadow is ready: so many that one live pod of it may stay beside them.
+
+    That is for a canary that has served, and with fewer replicas has to go on in the shadow alone; else 0.
+    """
+    fewest = math.ceil((1 - weight) / weight - 1e-9)
+    return fewest if canary.ready_live and not canary.ready_shadow and stable.ready_live >= fewest else 0
 
 
 def decide_peer(status: ModelDeploymentStatus, now: datetime) -> str | None:

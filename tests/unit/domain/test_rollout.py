@@ -343,6 +343,35 @@ def test_a_weight_too_small_for_a_pod_is_made_in_the_shadow() -> None:
     assert decide_replicas(2, half, starting, NOW)["m-v2", "shadow"] == 1
 
 
+def test_fewer_replicas_move_a_canary_into_the_shadow_before_its_live_pods_go() -> None:
+    quarter = IN_CANARY.model_copy(update={"canary": CANARY.model_copy(update={"weight": 0.25})})
+    pods = {"m-v1": PodsView(9), "m-v2": PodsView(ready_live=3)}
+    assert decide_replicas(9, quarter, pods, NOW) == {("m-v1", "live"): 9, ("m-v2", "live"): 3}
+    both = {("m-v1", "live"): 3, ("m-v2", "live"): 1, ("m-v2", "shadow"): 1}
+    assert decide_replicas(2, quarter, pods, NOW) == both
+    pods = {"m-v1": PodsView(3), "m-v2": PodsView(ready_live=1)}
+    assert decide_replicas(2, quarter, pods, NOW) == both
+    pods = {"m-v1": PodsView(3), "m-v2": PodsView(ready_live=1, ready_shadow=1)}
+    assert decide_replicas(2, quarter, pods, NOW) == {("m-v1", "live"): 2, ("m-v2", "shadow"): 1}
+
+
+def test_live_pods_that_are_too_many_beside_the_stable_ones_go_at_once() -> None:
+    pods = {"m-v1": PodsView(2), "m-v2": PodsView(ready_live=1)}
+    assert decide_replicas(2, IN_CANARY, pods, NOW) == {("m-v1", "live"): 2, ("m-v2", "shadow"): 1}
+
+
+@pytest.mark.parametrize("weight", [0.01, 0.1, 0.25, 0.5, 0.9])
+def test_traffic_never_exceeds_the_weight_when_replicas_are_lowered(weight: float) -> None:
+    state = IN_CANARY.model_copy(update={"canary": CANARY.model_copy(update={"weight": weight})})
+    for stable in range(1, 120):
+        pods = {"m-v1": PodsView(stable), "m-v2": PodsView(ready_live=canary_replicas(stable, weight))}
+        wanted = decide_replicas(1, state, pods, NOW)
+        canary = wanted.get(("m-v2", "live"), 0)
+        assert canary / (canary + wanted["m-v1", "live"]) <= weight + 1e-9
+        assert wanted["m-v1", "live"] <= stable
+        assert canary > 0 or not pods["m-v2"].ready_live
+
+
 def test_a_first_version_that_does_not_come_up_is_kept_until_there_is_another() -> None:
     incoming = IncomingStatus(version="m-v1", uid="u1", reason="Deploy", since=LONG_AGO)
     status = ModelDeploymentStatus(incoming=incoming)
