@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from perennial.adapters.cluster import SECRET
-from perennial.api.model_version import Resolved
+from perennial.api.model_version import ModelVersionStatus, Resolved
 from perennial.controllers.context import Context
 from perennial.controllers.objects import Model, Version
 from perennial.resources import names
@@ -97,10 +97,15 @@ def _champion(model: Model, siblings: Sequence[Version]) -> Champion | None:
 
 
 def _previous_holdout(siblings: Sequence[Version]) -> datetime | None:
-    """End of the newest holdout that a challenger was judged on."""
-    ends = [
-        s.status.dataset.holdout_until
-        for s in siblings
-        if s.status.dataset and s.status.dataset.holdout_until and s.status.resolved and s.status.resolved.champion
-    ]
+    """End of the newest holdout that a challenger was judged on, or will be: one in training spends its error too."""
+    ends = [end for s in siblings if (end := _holdout_end(s.status)) is not None]
     return max(ends, default=None)
+
+
+def _holdout_end(status: ModelVersionStatus) -> datetime | None:
+    resolved = status.resolved
+    if resolved is None or resolved.champion is None:
+        return None
+    if status.dataset:
+        return status.dataset.holdout_until
+    return resolved.started_at - resolved.samples.label_delay if status.phase == "Training" else None

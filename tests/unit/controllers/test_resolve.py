@@ -1,11 +1,12 @@
 """Revisions: never given twice, and the one in a version's name when it is still free."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from perennial.controllers.objects import Model, Version, parse_model, parse_version
-from perennial.controllers.resolve import next_free_revision, next_revision
+from perennial.controllers.resolve import _previous_holdout, next_free_revision, next_revision
 
 RESOLVED: dict[str, Any] = {
     "algorithm": {"name": "xgboost"},
@@ -50,3 +51,37 @@ def test_the_next_free_one_is_above_all_that_ever_was() -> None:
     siblings = [version("m-v3", 3), version("m-v8"), version("m-x7k2p", 5)]
     assert next_free_revision(model(4), siblings) == 9
     assert next_free_revision(model(12), siblings) == 13
+
+
+CHAMPION = {"name": "m-v1", "uid": "v1", "artifact": {"uri": "file:///artifacts/x", "digest": "sha256:" + "0" * 64}}
+JUDGED = {
+    "rows": 1000,
+    "from": "2026-01-01T00:00:00Z",
+    "until": "2026-01-04T00:00:00Z",
+    "holdoutFrom": "2026-01-03T00:00:00Z",
+    "holdoutUntil": "2026-01-04T00:00:00Z",
+    "fingerprint": "sha256:0",
+}
+HOLDOUTS: list[tuple[str, list[dict[str, Any]], datetime | None]] = [
+    ("nobody was judged", [{}], None),
+    ("one was judged", [{"phase": "Rejected", "dataset": JUDGED}], datetime(2026, 1, 4, tzinfo=UTC)),
+    (
+        "one is being trained: it will be judged on what was known when it began",
+        [{"phase": "Rejected", "dataset": JUDGED}, {"phase": "Training"}],
+        datetime(2026, 1, 5, 11, tzinfo=UTC),
+    ),
+    ("one without a champion spends nothing", [{"phase": "Training", "champion": None}], None),
+    ("one that failed was never judged", [{"phase": "Failed"}], None),
+]
+
+
+@pytest.mark.parametrize(("siblings", "end"), [c[1:] for c in HOLDOUTS], ids=[c[0] for c in HOLDOUTS])
+def test_challengers_share_the_error_of_a_holdout(siblings: list[dict[str, Any]], end: datetime | None) -> None:
+    versions = []
+    for revision, status in enumerate(siblings, 2):
+        resolved = {**RESOLVED, "revision": revision, "champion": status.get("champion", CHAMPION)}
+        whole = {name: value for name, value in status.items() if name != "champion"}
+        metadata = {"name": f"m-v{revision}", "uid": f"v{revision}"}
+        whole |= {"resolved": resolved} if status else {}
+        versions.append(parse_version({"metadata": metadata, "spec": {"modelDeployment": "m"}, "status": whole}))
+    assert _previous_holdout(versions) == end
