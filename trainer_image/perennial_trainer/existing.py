@@ -45,7 +45,10 @@ def fetch_model(artifact: ArtifactRef, directory: Path, role: str) -> ExistingMo
     find_algorithm(manifest.algorithm)
     report = read_report(directory, manifest)
     if report is None:
-        log.info("%s: its artifact does not say what it was trained on; the holdout may hold rows that it knows", role)
+        line = (
+            "%s: its artifact has no report.json that says what it was trained on; the holdout may hold rows it knows"
+        )
+        log.info(line, role)
         return ExistingModel(directory, manifest, None)
     return ExistingModel(directory, manifest, to_micros(report.dataset.holdout_from))
 

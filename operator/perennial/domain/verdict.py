@@ -204,7 +204,9 @@ def _lacking(case: Case) -> list[str]:
     promotion, evaluation = case.promotion, case.evaluation
     lower, brier = evaluation.lower_bound, evaluation.brier_difference
     lacking = []
-    if lower is None or lower <= 0:
+    if lower is None and case.contract.outcomes == "All":
+        lacking.append("there is no lower bound (too few blocks, no fresh rows, or a model brought without its report)")
+    elif lower is not None and lower <= 0:
         lacking.append("the lower bound is not above 0")
     if evaluation.effective_outcomes < promotion.min_outcomes:
         lacking.append(f"{evaluation.effective_outcomes:.0f} of {promotion.min_outcomes} effective outcomes")

@@ -72,7 +72,7 @@ CASES = [
         {},
         "Canary",
         "BetterButUncertain",
-        "lower bound unknown",
+        "there is no lower bound (too few blocks, no fresh rows, or a model brought without its report)",
     ),
     (
         "better by 8 % on too few effective outcomes: canary",
@@ -149,8 +149,8 @@ CASES = [
         "over deployAbove 0.01",
     ),
     (
-        "outcomes of actions alone end at a canary",
-        evaluation(),
+        "outcomes of actions alone, of which no bound is made, end at a canary",
+        evaluation(lower_bound=None),
         {"contract": SampleContract(label_delay="5h", outcomes="Acted")},
         "Canary",
         "BetterButUnpaired",

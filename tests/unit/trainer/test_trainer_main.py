@@ -1,6 +1,7 @@
 """`perennial-train` from outside: what is trained, compared and written."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,37 @@ def test_a_brought_model_must_fit_the_contract(loaded: Bench, now: Now, changes:
     assert code == 2
     assert summary.error is not None
     assert message in summary.error
+
+
+def test_a_brought_model_that_does_not_say_what_it_learned_from_proves_nothing_on_the_holdout(
+    bench: Bench, now: Now, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.fill(market(2_000))
+    weak = {"name": "xgboost", "parameters": {"num_boost_round": 1, "max_depth": 1, "learning_rate": 1e-4}}
+    first = run_task(bench.task(algorithm=weak, samples={"label_delay": "5h", "features": ["noise"]}), bench.url, now)
+    good = run_task(bench.task(2), bench.url, now)
+    assert run(bench, bench.task(3, brought=good.model_dump(), champion=champion(first)))[0] == 0
+    with_report = report_of(bench, "v-uid-3").evaluation
+    assert with_report.lower_bound is not None
+    assert with_report.lower_bound > 0
+    assert run(bench, bench.task(4, brought=without_report(bench), champion=champion(first)))[0] == 0
+    alone = report_of(bench, "v-uid-4").evaluation
+    assert alone == with_report.model_copy(
+        update={"lower_bound": None, "challenger": with_report.challenger.model_copy(update={"version": "btc-v4"})}
+    )
+    assert "brought model: its artifact has no report.json" in capsys.readouterr().out
+
+
+def without_report(bench: Bench) -> dict[str, str]:
+    """The same artifact as somebody else's tools would leave it."""
+    theirs = bench.folder / "theirs"
+    shutil.copytree(bench.artifacts / "trading/btc-m-uid/v2", theirs)
+    (theirs / "report.json").unlink()
+    manifest = json.loads((theirs / "manifest.json").read_text())
+    manifest["files"] = [file for file in manifest["files"] if file["name"] != "report.json"]
+    text = json.dumps(manifest)
+    (theirs / "manifest.json").write_text(text)
+    return {"uri": f"file://{theirs}", "digest": digest_bytes(text.encode())}
 
 
 def test_a_brought_models_types_must_be_the_columns(loaded: Bench, now: Now) -> None:
