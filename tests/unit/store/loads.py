@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from perennial.adapters.store.load import Loaded, load_files
+from perennial.adapters.store.load import Loaded, create_tables, load_files
 from perennial.adapters.store.source import SourceError
 from perennial.adapters.store.status import observe_status
 from perennial.domain.evidence import StoreError
@@ -77,6 +77,24 @@ def check_loading(engine: Engine, folder: Path) -> None:
     outcome = write(folder / "outcome.csv", "c,2024-01-01T02:00:00.25Z,1.0,0.3", header="id,at,target,reward")
     assert load_files(engine, [outcome], features=[]) == Loaded(rows=1, known=1)
     assert rows_of(engine)[2] == ("c", "BTC, spot", 3.0, 4.0, 1, 0.3)
+
+
+def check_gaps(engine: Engine, folder: Path) -> None:
+    """What is null is filled in, whichever column it is; what is there stays."""
+    load_files(engine, [write(folder / "all.csv", *GOOD)])
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE samples SET f1 = NULL, series = NULL, reward = NULL WHERE id = 'a'"))
+    load_files(engine, [write(folder / "again.csv", GOOD[0].replace(",1,1,0.01", ",7,1,0.03"))])
+    assert rows_of(engine)[0] == ("a", "BTC", 0.5, 1.0, 1, 0.03)
+
+    with engine.begin() as connection:
+        create_tables(connection, "samples", "predictions", ["f2"])
+    load_files(engine, [write(folder / "new.csv", "b,2024-01-01T01:00:00Z,9,9", header="id,at,order,f2")])
+    assert rows_of(engine, 'id, f1, "order", f2, target') == [
+        ("a", 0.5, 1.0, None, 1),
+        ("b", None, -0.002, 9.0, 0),
+        ("c", 3.0, 4.0, None, None),
+    ]
 
 
 def check_early_outcome(engine: Engine, folder: Path) -> None:

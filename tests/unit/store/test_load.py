@@ -22,6 +22,10 @@ def test_files_load_once_however_often(engine: Engine, tmp_path: Path) -> None:
     loads.check_loading(engine, tmp_path)
 
 
+def test_whatever_is_missing_is_filled_in(engine: Engine, tmp_path: Path) -> None:
+    loads.check_gaps(engine, tmp_path)
+
+
 def test_an_outcome_may_come_before_its_sample(engine: Engine, tmp_path: Path) -> None:
     loads.check_early_outcome(engine, tmp_path)
 

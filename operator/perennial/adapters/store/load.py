@@ -12,6 +12,7 @@ import psycopg
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Float,
@@ -32,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import quoted_name
+from sqlalchemy.types import TypeEngine
 
 from perennial.adapters.store.checks import columns_of, numeric_features
 from perennial.adapters.store.engine import writing
@@ -41,6 +43,7 @@ from perennial_contract.samples import SAMPLE_COLUMNS
 
 _ROW = "perennial_row"
 _TEXTS = ("id", "series")
+_OUTCOME = ("target", "reward")
 OnChunk = Callable[[SampleFile, Chunk], None]
 """Told of each chunk that has been written."""
 
@@ -117,7 +120,8 @@ def _load(
             rows += len(chunk.rows)
             progress(file, chunk)
     samples = samples_table(table, file.features)
-    known = _compare(connection, staging, samples, file)
+    reward = (columns_of(connection, table) or {}).get("reward", Float(53))
+    known = _compare(connection, staging, samples, file, reward)
     connection.execute(_merge(connection, staging, samples, file))
     staging.drop(connection)
     return Loaded(rows, known)
@@ -185,7 +189,7 @@ def _converted(file: SampleFile, row: list[str]) -> dict[str, Any]:
     return values
 
 
-def _compare(connection: Connection, staging: Table, samples: Table, file: SampleFile) -> int:
+def _compare(connection: Connection, staging: Table, samples: Table, file: SampleFile, reward: TypeEngine[Any]) -> int:
     """How many of the rows are known. An id or an outcome that contradicts itself ends the load."""
     twice = select(staging.c.id, func.max(staging.c[_ROW])).group_by(staging.c.id).having(func.count() > 1).limit(1)
     if (found := connection.execute(twice).first()) is not None:
@@ -198,12 +202,15 @@ def _compare(connection: Connection, staging: Table, samples: Table, file: Sampl
                 "an outcome comes after its sample"
             )
     both = staging.join(samples, samples.c.id == staging.c.id)
-    outcome = [name for name in ("target", "reward") if name in staging.c]
-    differs = or_(false(), *(staging.c[name] != samples.c[name] for name in outcome))
+    outcome: dict[str, ColumnElement[Any]] = {name: staging.c[name] for name in _OUTCOME if name in staging.c}
+    if "reward" in outcome:
+        # As the table's column would hold it: a `real` keeps fewer digits than a file has.
+        outcome["reward"] = cast(outcome["reward"], reward)
+    differs = or_(false(), *(value != samples.c[name] for name, value in outcome.items()))
     counts = select(func.count(), func.min(staging.c[_ROW]).filter(differs)).select_from(both)
     known, row = connection.execute(counts).one()
     if row is not None:
-        columns = [column for name in outcome for column in (staging.c[name], samples.c[name])]
+        columns = [column for name, value in outcome.items() for column in (value, samples.c[name])]
         key, *values = connection.execute(
             select(staging.c.id, *columns).select_from(both).where(staging.c[_ROW] == row)
         ).one()
@@ -223,8 +230,5 @@ def _merge(connection: Connection, staging: Table, samples: Table, file: SampleF
     # `WHERE true` keeps SQLite from reading ON CONFLICT as a join's ON.
     merge = dialect.insert(samples).from_select(names, select(*chosen).where(true()))
     filled = {name: func.coalesce(samples.c[name], merge.excluded[name]) for name in names if name != "id"}
-    unplaced = samples.c.at.is_(None)
-    if "target" not in names:
-        return merge.on_conflict_do_update(index_elements=["id"], set_=filled, where=unplaced)
-    unresolved = and_(samples.c.target.is_(None), merge.excluded.target.is_not(None))
-    return merge.on_conflict_do_update(index_elements=["id"], set_=filled, where=or_(unplaced, unresolved))
+    missing = (and_(samples.c[name].is_(None), merge.excluded[name].is_not(None)) for name in filled)
+    return merge.on_conflict_do_update(index_elements=["id"], set_=filled, where=or_(*missing))
