@@ -218,8 +218,9 @@ def test_a_canary_whose_requests_fail_goes_at_the_next_look(world: World) -> Non
         world.version("m-v2")
         world.await_phase("m-v2", "Canary")
         stable.answer(1_000)
-        canary.answer(1_000, slow=10)
-        eventually(lambda: canary.asked > 1, "the canary is looked at")
+        canary.answer(100_000, slow=10)
+        before = canary.asked
+        eventually(lambda: canary.asked > before + 1, "the canary is looked at")
         assert world.status(MODEL_DEPLOYMENT, "m")["canary"]["version"] == "m-v2"
         canary.answer(0, failed=100, slow=50)
         world.await_phase("m-v2", "Rejected")
@@ -227,7 +228,7 @@ def test_a_canary_whose_requests_fail_goes_at_the_next_look(world: World) -> Non
     (outcome,) = status["outcomes"]
     assert outcome["reason"] == "RequestsFailing"
     assert outcome["message"] == (
-        "weight 0: m-v2: of 1160 requests 100 failed and 60 took longer than 0.5 s: surely more than 5.0%"
+        "weight 0: m-v2: of the last 150 requests 100 failed and 50 took longer than 0.5 s: surely more than 5.0%"
     )
     assert status["stable"]["weight"] == 1
 

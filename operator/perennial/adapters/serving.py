@@ -14,8 +14,8 @@ _REQUESTS = "perennial_server_requests"
 _SECONDS = "perennial_server_request_seconds"
 
 
-async def observe_served(addresses: list[str], port: int, max_latency_seconds: float) -> Served | None:
-    """The sum over the pods that answer; None: not one of them tells.
+async def observe_served(addresses: list[str], port: int, max_latency_seconds: float) -> dict[str, Served]:
+    """What each pod that answers has counted since it started, by its address.
 
     Args:
         addresses: of the pods.
@@ -23,10 +23,12 @@ async def observe_served(addresses: list[str], port: int, max_latency_seconds: f
     """
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
         pages = await asyncio.gather(*(_fetch(session, address, port) for address in addresses))
-    told = [served for page in pages if page is not None and (served := read_served(page, max_latency_seconds))]
-    if not told:
-        return None
-    return Served(sum(s.failed for s in told), sum(s.slow for s in told), sum(s.in_time for s in told))
+    told = (
+        (address, read_served(page, max_latency_seconds))
+        for address, page in zip(addresses, pages, strict=True)
+        if page
+    )
+    return {address: served for address, served in told if served}
 
 
 async def _fetch(session: aiohttp.ClientSession, address: str, port: int) -> str | None:

@@ -16,6 +16,7 @@ from perennial.api.base import Status
 from perennial.api.shared import SecretKeyRef
 from perennial.domain.canary import CanaryLook
 from perennial.domain.evidence import SampleCounts, SampleStore, StoreMisconfigured
+from perennial.domain.guard import Watch
 from perennial.domain.rollout_draft import Transition
 from perennial.settings import Settings
 
@@ -53,6 +54,8 @@ class Context:
     """When the monitors last looked at a model, by UID."""
     canary_looks: dict[str, Kept[CanaryLook | None]] = field(default_factory=dict)
     """The last look at a model's canary, by the model's UID."""
+    watched: dict[str, Watch] = field(default_factory=dict)
+    """The requests of a model's canary so far, by the model's UID."""
     counted: dict[str, Kept[SampleCounts | None]] = field(default_factory=dict)
     """The last count of a model's samples, by the model's UID."""
     refused: dict[str, str] = field(default_factory=dict)

@@ -70,7 +70,7 @@ async def _reconcile(context: Context, model: Model) -> timedelta | None:
         versions=tuple(view_version(v) for v in versions.values()),
         pods=view_pods(deployments, pods),
         look=await observe_canary(context, model, status.canary, store, now) if status.canary else None,
-        guard=await observe_guard(spec, status, pods),
+        guard=await observe_guard(context, model, pods, now),
     )
     decision = decide_rollout(spec, status, world)
     status, feasible = await _with_monitors(context, model, decision.status, store, versions)

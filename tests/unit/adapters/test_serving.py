@@ -67,12 +67,13 @@ async def pod(body: str, status: int = 200) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-async def test_pods_are_added_up_and_one_that_does_not_answer_is_left_out(metrics: Metrics) -> None:
+async def test_pods_are_told_apart_and_one_that_does_not_answer_is_left_out(metrics: Metrics) -> None:
     answer(metrics, 0.1, status_500=2)
     async with pod(page(metrics)) as port:
-        assert await observe_served(["127.0.0.1", "127.0.0.1", "::1"], port, 1.0) == Served(failed=4, in_time=2)
+        assert await observe_served(["127.0.0.1", "::1"], port, 1.0) == {"127.0.0.1": Served(failed=2, in_time=1)}
 
 
 async def test_nothing_is_known_when_no_pod_tells() -> None:
     async with pod("broken", 500) as port:
-        assert await observe_served(["127.0.0.1"], port, 1.0) is None
+        assert await observe_served(["127.0.0.1"], port, 1.0) == {}
+    assert await observe_served([], 1, 1.0) == {}
