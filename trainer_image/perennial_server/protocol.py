@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import orjson
@@ -16,9 +16,11 @@ from perennial_server.models import Matrix
 from perennial_server.tensors import Tensor, read_feature, read_rows, read_texts, read_times
 
 T = TypeVar("T")
+Dtype = Literal["float64", "float32", "int64", "bool"]
 
 ROWS_TENSOR = "features"
 ID_TENSOR, SERIES_TENSOR, TIME_TENSOR = "sample_id", "series", "at"
+_RANGES: Mapping[Dtype, tuple[float, float]] = {"int64": (-(2.0**63), np.nextafter(2.0**63, 0)), "bool": (0.0, 1.0)}
 _SAMPLE_TENSORS = (ID_TENSOR, SERIES_TENSOR, TIME_TENSOR)
 
 
@@ -29,6 +31,8 @@ class Inputs:
     features: tuple[str, ...]
     required: tuple[str, ...]
     """Tensors without which a row cannot be recorded."""
+    whole: tuple[tuple[int, Dtype], ...] = ()
+    """Positions of the features whose columns hold whole numbers, or truth values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,10 @@ def inputs_of(config: ServerConfig, manifest: Manifest, *, records: bool) -> Inp
     for name in _SAMPLE_TENSORS:
         if name in features:
             raise ConfigError(f"feature {name!r} has the name of the protocol's own tensor: rename the column")
+    whole = tuple((n, f.dtype) for n, f in enumerate(manifest.features) if f.dtype in _RANGES)
     if not records:
-        return Inputs(features, ())
-    return Inputs(features, _SAMPLE_TENSORS if config.recorded_by == "Server" else (ID_TENSOR, TIME_TENSOR))
+        return Inputs(features, (), whole)
+    return Inputs(features, _SAMPLE_TENSORS if config.recorded_by == "Server" else (ID_TENSOR, TIME_TENSOR), whole)
 
 
 def parse_request(body: bytes, inputs: Inputs) -> Batch:
@@ -69,9 +74,9 @@ def parse_request(body: bytes, inputs: Inputs) -> Batch:
         if name not in tensors:
             raise RequestError(f"tensor {name!r} is missing: send one value a row beside the features")
     rows = _read_features(tensors, inputs.features)
+    _check_whole(rows, inputs)
     ids = _read(tensors, ID_TENSOR, read_texts, len(rows))
-    if len(set(ids)) != len(ids):
-        twice = next(name for name in ids if ids.count(name) > 1)
+    if (twice := _first_twice(ids)) is not None:
         raise RequestError(f"tensor {ID_TENSOR!r}: {twice!r} is there twice: give each row an id of its own")
     request_id = request.get("id")
     if request_id is not None and not isinstance(request_id, str):
@@ -165,6 +170,31 @@ def _read_features(tensors: Mapping[str, Tensor], features: tuple[str, ...]) -> 
         if len(column) != len(columns[0]):
             raise RequestError(f"tensor {name!r} has {len(column)} rows, {features[0]!r} has {len(columns[0])}")
     return _filled(np.column_stack(columns))
+
+
+def _check_whole(rows: Matrix, inputs: Inputs) -> None:
+    """The column would hold another value than the one that was scored, and training would see that one."""
+    for position, dtype in inputs.whole:
+        column = rows[:, position]
+        lowest, highest = _RANGES[dtype]
+        # Written so that NaN, a missing value, is never wrong.
+        wrong = (column != np.trunc(column)) & ~np.isnan(column) | (column < lowest) | (column > highest)
+        if wrong.any():
+            row = int(wrong.argmax())
+            fix = "send 0 or 1" if dtype == "bool" else "send a whole number of 64 bits"
+            raise RequestError(
+                f"feature {inputs.features[position]!r}: row {row}: {column[row]:g} is no {dtype}: {fix}, or null"
+            )
+
+
+def _first_twice(ids: Sequence[str]) -> str | None:
+    """The first of the ids that was there before."""
+    seen: set[str] = set()
+    for name in ids:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _filled(rows: Matrix) -> Matrix:

@@ -1,16 +1,19 @@
 """What a request may say, and how it is told what is wrong with it."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
-from tests.unit.server.served import FEATURES, ROWS, request_for, tensor
+from tests.unit.server.served import FEATURES, ROWS, make_config, request_for, tensor, write_artifact
 
+from perennial_contract.report import Manifest
 from perennial_server.errors import RequestError
-from perennial_server.protocol import Batch, Inputs, parse_request
+from perennial_server.protocol import Batch, Inputs, inputs_of, parse_request
 
 INPUTS = Inputs(FEATURES, ("sample_id", "series", "at"))
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -50,6 +53,51 @@ def test_a_column_may_have_the_shape_n_1(data: list[Any]) -> None:
     tensors = one_tensor_each([[1, 5, 6], [2, 7, 8]], datatype="INT64")
     tensors[FEATURES[0]] = tensor(FEATURES[0], data, "INT64", [2, 1])
     assert parse(request_for(["a", "b"], features=None, **tensors)).rows[:, 0].tolist() == [1.0, 2.0]
+
+
+DTYPES = ("int64", "float64", "bool")
+WHOLE = Inputs(FEATURES, ("sample_id", "series", "at"), ((0, "int64"), (2, "bool")))
+
+
+def test_whole_numbers_and_truth_values_may_be_missing() -> None:
+    rows = [[-3.0, 0.5, 1.0], [None, None, None], [2.0**53, 1e300, 0.0]]
+    np.testing.assert_array_equal(parse(request_for(["a", "b", "c"], rows=rows), WHOLE).rows, np.array(rows, float))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([1.5, 0.5, 1.0], "feature 'ret_1': row 1: 1.5 is no int64: send a whole number of 64 bits, or null"),
+        ([2.0**63, 0.5, 1.0], "feature 'ret_1': row 1: 9.22337e+18 is no int64"),
+        ([1.0, 0.5, 0.5], f"feature {FEATURES[2]!r}: row 1: 0.5 is no bool: send 0 or 1, or null"),
+        ([1.0, 0.5, 2.0], f"feature {FEATURES[2]!r}: row 1: 2 is no bool"),
+        ([1.0, 0.5, -1.0], f"feature {FEATURES[2]!r}: row 1: -1 is no bool"),
+    ],
+)
+def test_what_the_column_would_hold_otherwise_is_refused(row: list[float], message: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse(request_for(["a", "b"], rows=[[1.0, 0.5, 1.0], row]), WHOLE)
+    assert message in str(refused.value)
+
+
+def test_the_manifest_says_which_features_are_whole(tmp_path: Path) -> None:
+    digest = write_artifact(tmp_path)
+    manifest = Manifest.model_validate_json((tmp_path / "manifest.json").read_bytes())
+    typed = [feature.model_copy(update={"dtype": d}) for feature, d in zip(manifest.features, DTYPES, strict=True)]
+    inputs = inputs_of(
+        make_config(tmp_path, digest), manifest.model_copy(update={"features": tuple(typed)}), records=True
+    )
+    assert inputs == WHOLE
+
+
+def test_a_duplicate_among_many_ids_is_found_in_one_pass() -> None:
+    ids = [f"s{n}" for n in range(50_000)]
+    inputs = Inputs(("f",), ("sample_id",))
+    tensors = [tensor("f", [0.0] * 50_001), tensor("sample_id", [*ids, ids[-1]], "BYTES")]
+    started = time.perf_counter()
+    with pytest.raises(RequestError, match="'s49999' is there twice"):
+        parse({"inputs": tensors}, inputs)
+    assert time.perf_counter() - started < 5  # comparing each with each takes minutes
 
 
 def test_null_and_nan_are_missing() -> None:
