@@ -48,9 +48,11 @@ def _pinned(request: Request) -> Wait | None:
 
 
 def _in_flight(request: Request) -> Wait | None:
-    """Urgent and High do not wait for a canary, which may take weeks; nothing is trained twice at once."""
-    pressing = request.reason.priority in ("Urgent", "High")
-    blocking = [version for version in request.model.in_flight if not (pressing and version.phase == "Canary")]
+    """Urgent and High do not wait for a canary, which may take weeks, nor for what waits behind it; nothing is trained
+    twice at once."""
+    flying = request.model.in_flight
+    pressing = request.reason.priority in ("Urgent", "High") and any(v.phase == "Canary" for v in flying)
+    blocking = [v for v in flying if not (pressing and v.phase in ("Canary", "Evaluated"))]
     return Wait("InFlight") if blocking else None
 
 
