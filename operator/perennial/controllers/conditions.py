@@ -16,6 +16,7 @@ from perennial.api.model_deployment import ModelDeploymentSpec
 from perennial.api.model_deployment_status import ModelDeploymentStatus, RolloutPhase
 from perennial.api.shared import Condition
 from perennial.api.validation import not_implemented
+from perennial.controllers.context import Refusal
 from perennial.controllers.looks import StoreState
 from perennial.controllers.objects import Model
 from perennial.domain.feasibility import Feasibility
@@ -29,8 +30,8 @@ class Hindrance:
     store: StoreState
     pin: str | None
     """Why `spec.version` cannot be served."""
-    refusal: str | None
-    """Why the API server would not have a Deployment or Service."""
+    refusal: Refusal | None
+    """Why a Deployment or Service could not be made."""
 
 
 def stalled_model(model: Model, now: datetime) -> ModelDeploymentStatus:
@@ -111,7 +112,7 @@ def _kstatus(
     if hindrance.store.misconfigured:
         return "Stalled", "StoreMisconfigured", str(hindrance.store.error)
     if hindrance.refusal:
-        return "Stalled", "ObjectRefused", f"the API server refuses what spec.server asks for: {hindrance.refusal}"
+        return "Stalled", hindrance.refusal.reason, hindrance.refusal.message
     if status.incoming:
         incoming = status.incoming
         ready = f"{incoming.ready_replicas} of {spec.server.replicas} pods ready"

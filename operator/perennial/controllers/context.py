@@ -14,6 +14,7 @@ from perennial.adapters.metrics import Metrics
 from perennial.adapters.store.store import SampleStores
 from perennial.api.base import Status
 from perennial.api.shared import SecretKeyRef
+from perennial.controllers.lanes import Lanes
 from perennial.domain.canary import CanaryLook
 from perennial.domain.evidence import SampleCounts, SampleStore, StoreMisconfigured
 from perennial.domain.guard import Watch
@@ -41,6 +42,14 @@ class Kept(Generic[L]):
     look: L
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something is not made: a reason and a sentence for the condition of whom it was to be made for."""
+
+    reason: str
+    message: str
+
+
 @dataclass(slots=True)
 class Context:
     """Adapters and settings. What is remembered here is a cache: losing it costs a look, nothing else."""
@@ -58,12 +67,12 @@ class Context:
     """The requests of a model's canary so far, by the model's UID."""
     counted: dict[str, Kept[SampleCounts | None]] = field(default_factory=dict)
     """The last count of a model's samples, by the model's UID."""
-    refused: dict[str, str] = field(default_factory=dict)
-    """What the API server said when it would not have an object that we made, by the UID of whom it was made for."""
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    """Why an object could not be made, by the UID of whom it was to be made for."""
     resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a version takes a revision: two at once would take the same."""
-    training: set[tuple[str, str]] = field(default_factory=set)
-    """(namespace, name) of the versions that train or are about to, of all policies; who is stalled holds no lane."""
+    lanes: Lanes = field(default_factory=Lanes)
+    """Who trains; who is stalled or backs off holds no lane."""
 
     async def store_at(self, namespace: str, field_name: str, ref: SecretKeyRef) -> SampleStore:
         """The sample store behind a Secret's key.
@@ -92,7 +101,7 @@ class Context:
                 field_name, f"Secret {ref.name}", f"holds no text at {ref.key!r}: write a URL"
             ) from None
 
-    def note_refusal(self, uid: str, refusal: str | None) -> bool:
+    def note_refusal(self, uid: str, refusal: Refusal | None) -> bool:
         """Keep it for the condition that tells of it; whether there is news to tell."""
         news = self.refused.get(uid) != refusal
         if refusal is None:

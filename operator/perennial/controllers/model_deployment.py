@@ -9,7 +9,7 @@ from perennial.api.model_deployment import ModelDeploymentSpec
 from perennial.api.model_deployment_status import ModelDeploymentStatus
 from perennial.api.model_version import ENDED
 from perennial.controllers.conditions import Hindrance, model_conditions, stalled_model, store_transitions
-from perennial.controllers.context import Context
+from perennial.controllers.context import Context, Refusal
 from perennial.controllers.guard import observe_guard
 from perennial.controllers.looks import StoreState, due, observe_canary, observe_feasible, observe_health, open_store
 from perennial.controllers.objects import (
@@ -81,12 +81,13 @@ async def _reconcile(context: Context, model: Model) -> timedelta | None:
     await _tell(context, model, written, decision, versions)
     context.metrics.show_model(model.namespace, model.name, status)
     wanted = decide_replicas(spec.server.replicas, status, world.pods, now)
-    stable, refusal = status.stable.version if status.stable else None, None
+    stable = status.stable.version if status.stable else None
+    refusal = None
     try:
         await apply_services(context.cluster, model, stable, decide_peer(status, now), services)
         await apply_replicas(context.cluster, model, versions, wanted, deployments, context.settings.server_image)
     except RefusedError as error:
-        refusal = str(error)
+        refusal = Refusal("ObjectRefused", f"the API server refuses what spec.server asks for: {error}")
     if context.note_refusal(model.uid, refusal):
         return timedelta(0)
     await _prune(context, model, spec, status, versions)

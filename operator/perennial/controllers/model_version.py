@@ -1,31 +1,34 @@
 """ModelVersion: from intent to a Job, from the Job's report to a verdict, then wherever the rollout takes it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, get_args
 
-from perennial.adapters.cluster import CONFIG_MAP, JOB, MODEL_DEPLOYMENT, MODEL_VERSION, POD, RefusedError
-from perennial.api.conditions import KStatus, with_kstatus
+from perennial.adapters.cluster import MODEL_DEPLOYMENT, MODEL_VERSION
+from perennial.api.conditions import KStatus, find_condition, with_kstatus
 from perennial.api.model_version import ModelVersionSpec, ModelVersionStatus, Resolved, Verdict
-from perennial.controllers.context import Context
-from perennial.controllers.objects import (
-    Model,
-    Version,
-    parse_model,
-    parse_version,
-    unacknowledged,
-    view_job,
-)
+from perennial.controllers.context import Context, Refusal
+from perennial.controllers.jobs import ensure_job, note_lane, observe_job, take_lane
+from perennial.controllers.lanes import WaitsFor
+from perennial.controllers.objects import Model, Version, parse_model, parse_version, unacknowledged
 from perennial.controllers.queue import Key
 from perennial.controllers.reports import read_features, read_trained
 from perennial.controllers.resolve import BlockedError, resolve_version
 from perennial.domain.evidence import StoreError
 from perennial.domain.verdict import decide_verdict
-from perennial.domain.version import JobView, Trained, Untrusted, VersionDecision, VersionFacts, decide_version
+from perennial.domain.version import (
+    A_LANE,
+    JobView,
+    Trained,
+    Untrusted,
+    VersionDecision,
+    VersionFacts,
+    decide_version,
+    starts_attempt,
+)
 from perennial.resources import names
 from perennial.resources.pods import store_root
-from perennial.resources.training import Attempt, build_job, build_task_config_map
 from perennial_contract.report import Feature
 from perennial_contract.task import VersionRef
 
@@ -45,10 +48,12 @@ async def reconcile_version(context: Context, key: Key) -> timedelta | None:
     """One look at a ModelVersion; returns when to look again without an event."""
     body = await context.cluster.get(MODEL_VERSION, key.namespace, key.name)
     if body is None or "deletionTimestamp" in body["metadata"]:
+        context.lanes.release(key.namespace, key.name)
         return None
     version = parse_version(body)
     spec, problem = version.spec, version.problem or _mutated(version)
     if spec is None or problem:
+        note_lane(context, version, version.status)
         await _stall(context, version, problem or "")
         return None
     found = await context.cluster.get(MODEL_DEPLOYMENT, key.namespace, spec.model_deployment)
@@ -57,11 +62,19 @@ async def reconcile_version(context: Context, key: Key) -> timedelta | None:
         version = await _adopt(context, version, model)
     if version.status.phase not in (None, "Pending"):
         return await _reconcile(context, _Seen(version, spec, model))
+    if _queues(version) and await take_lane(context, version):
+        return A_LANE  # as before, and nothing else needs to be looked at
     async with context.resolving:
         labels = {names.MODEL: spec.model_deployment}
         listed = await context.cluster.list(MODEL_VERSION, key.namespace, labels, latest=True)
         siblings = [parse_version(body) for body in listed]
         return await _reconcile(context, _Seen(version, spec, model, siblings))
+
+
+def _queues(version: Version) -> bool:
+    """Whether all that the version lacked was a lane."""
+    ready = find_condition(version.status.conditions, "Ready")
+    return ready is not None and ready.reason in get_args(WaitsFor)
 
 
 def _digest(version: Version) -> str:
@@ -112,7 +125,9 @@ async def _reconcile(context: Context, seen: _Seen) -> timedelta | None:
             resolved = await resolve_version(context, version, seen.model, seen.siblings, now)
         except BlockedError as error:
             blocked = error
-    job = await _observe_job(context, version)
+    can_start = starts_attempt(status, now) and blocked is None
+    waits = await take_lane(context, version) if can_start else None
+    job = await observe_job(context, version)
     report = await _observe_report(context, seen, job)
     known = await _champion_features(context, seen) if isinstance(report, Trained) else None
     if isinstance(known, StoreError):
@@ -121,37 +136,28 @@ async def _reconcile(context: Context, seen: _Seen) -> timedelta | None:
         now=now,
         uid=version.uid,
         resolved=resolved,
+        crowded=waits is not None,
         job=job,
         trained=None if isinstance(report, StoreError) else report,
         rollout=seen.model.status if seen.model else None,
         asked=_asked(version),
     )
     decision = decide_version(version.name, spec, status, facts, lambda t, r: _judge(seen, t, r, known, context))
-    status = _with_bookkeeping(context, seen, decision, blocked or (report if isinstance(report, StoreError) else None))
+    hindrance = blocked or (report if isinstance(report, StoreError) else None)
+    status = _with_bookkeeping(context, seen, decision, hindrance, waits)
     written = await context.write_status(MODEL_VERSION, version.body, status)
     await context.tell(MODEL_VERSION, written, decision.transitions)
     _count(context, seen, status)
-    if not await _ensure_job(context, seen, status):
-        return timedelta(0)
-    return decision.look_again
+    again = await ensure_job(context, version, seen.model, status)
+    if waits is None:
+        note_lane(context, version, status)
+    return decision.look_again if again is None else again
 
 
 def _asked(version: Version) -> Literal["approve", "reject"] | None:
     if unacknowledged(version, "approve"):
         return "approve"
     return "reject" if unacknowledged(version, "reject") else None
-
-
-async def _observe_job(context: Context, version: Version) -> JobView:
-    job = version.status.job
-    if version.status.phase != "Training" or job is None or job.state != "Running":
-        return JobView("Missing")
-    found = await context.cluster.get(JOB, version.namespace, job.name)
-    view = view_job(found, [])
-    if view.state == "Failed":
-        pods = await context.cluster.list(POD, version.namespace, {"job-name": job.name})
-        view = view_job(found, pods)
-    return view
 
 
 async def _observe_report(context: Context, seen: _Seen, job: JobView) -> Trained | Untrusted | StoreError | None:
@@ -214,11 +220,15 @@ def _judge(
 
 
 def _with_bookkeeping(
-    context: Context, seen: _Seen, decision: VersionDecision, hindrance: BlockedError | StoreError | None
+    context: Context,
+    seen: _Seen,
+    decision: VersionDecision,
+    hindrance: BlockedError | StoreError | None,
+    waits: WaitsFor | None,
 ) -> ModelVersionStatus:
     version, status = seen.version, decision.status
     conditions = version.status.conditions
-    state, reason, message = _kstatus(status, hindrance, context.refused.get(version.uid))
+    state, reason, message = _kstatus(status, hindrance, context.refused.get(version.uid), waits)
     conditions = with_kstatus(conditions, state, reason, message, generation=version.generation, now=context.now())
     return status.model_copy(
         update={
@@ -230,8 +240,17 @@ def _with_bookkeeping(
     )
 
 
+_CROWDED: Mapping[WaitsFor, str] = {
+    "Lane": "as many versions of the policy train as its limits.maxParallel allows",
+    "OperatorLimit": "as many versions train as the operator's PERENNIAL_MAX_JOBS allows",
+}
+
+
 def _kstatus(
-    status: ModelVersionStatus, hindrance: BlockedError | StoreError | None, refusal: str | None
+    status: ModelVersionStatus,
+    hindrance: BlockedError | StoreError | None,
+    refusal: Refusal | None,
+    waits: WaitsFor | None,
 ) -> tuple[KStatus, str, str]:
     job = status.job
     if isinstance(hindrance, BlockedError):
@@ -239,9 +258,11 @@ def _kstatus(
     if hindrance and job:
         return "Reconciling", "StoreUnavailable", f"{job.name} ended, but its report cannot be read: {hindrance}"
     if refusal and status.phase == "Training":
-        return "Stalled", "JobRefused", f"the API server refuses what spec.training asks for: {refusal}"
+        return "Stalled", refusal.reason, refusal.message
     if status.phase == "Failed":
         return "Stalled", "TrainingFailed", job.message if job else ""
+    if waits:
+        return "Reconciling", waits, _CROWDED[waits]
     if status.phase in (None, "Pending", "Training"):
         if job and job.state == "Failed":
             return "Reconciling", "BackOff", f"attempt {job.attempt} failed, next at {job.retry_at}: {job.message}"
@@ -271,30 +292,3 @@ def _count(context: Context, seen: _Seen, status: ModelVersionStatus) -> None:
         context.metrics.count(owner, context.metrics.verdicts, status.verdict.decision)
         if status.training_seconds is not None:
             context.metrics.time_training(seen.version.namespace, model, "Succeeded", status.training_seconds)
-
-
-async def _ensure_job(context: Context, seen: _Seen, status: ModelVersionStatus) -> bool:
-    """Create the attempt's Job unless it is there: its name is the lock. False: there is a refusal to tell of."""
-    wanted = status.phase == "Training" and status.job and status.job.state == "Running"
-    if not wanted or seen.model is None or seen.model.spec is None or seen.model.deleting:
-        return not context.note_refusal(seen.version.uid, None)
-    assert status.job is not None
-    assert status.resolved is not None
-    attempt = Attempt(
-        version=seen.version.body,
-        model=seen.model.name,
-        model_uid=seen.model.uid,
-        resolved=status.resolved,
-        job=status.job.name,
-        write_url_from=seen.model.spec.samples.write_url_from,
-        default_image=context.settings.trainer_image,
-        brought=seen.spec.artifact,
-    )
-    refusal = None
-    try:
-        if not await context.cluster.get(JOB, seen.version.namespace, attempt.job):
-            await context.cluster.create(CONFIG_MAP, seen.version.namespace, build_task_config_map(attempt))
-            await context.cluster.create(JOB, seen.version.namespace, build_job(attempt))
-    except RefusedError as error:
-        refusal = str(error)
-    return not context.note_refusal(seen.version.uid, refusal)

@@ -41,7 +41,7 @@ async def observe_model(
         versions_exist=bool(versions),
         has_stable=model.status.stable is not None,
         in_flight=tuple(
-            InFlight(v.name, v.status.phase or "Pending", v.spec.trigger if v.spec else Trigger(), _holds_lane(v))
+            InFlight(v.name, v.status.phase or "Pending", v.spec.trigger if v.spec else Trigger(), _holds_lane(v, now))
             for v in newest_first
             if in_flight(v)
         ),
@@ -97,11 +97,15 @@ def _evidence_until(version: Version) -> datetime | None:
     return resolved.started_at - resolved.samples.label_delay if resolved else None
 
 
-def _holds_lane(version: Version) -> bool:
-    """A version that cannot start, or backs off between two attempts, keeps no other from training."""
+def _holds_lane(version: Version, now: datetime) -> bool:
+    """A version that cannot start, or backs off between two attempts, keeps no other from training.
+
+    One that waits for a lane is as good as one that has it: no other is created to wait beside it.
+    """
     stalled = find_condition(version.status.conditions, "Stalled")
     job = version.status.job
-    return stalled is None and not (job and job.state == "Failed")
+    backs_off = job is not None and job.state == "Failed" and (job.retry_at is None or now < job.retry_at)
+    return stalled is None and not backs_off
 
 
 async def _counts(context: Context, model: Model, since: datetime | None, now: datetime) -> SampleCounts | None:

@@ -96,10 +96,14 @@ def parse_version(body: Object) -> Version:
     return _parse(body, ModelVersionSpec, ModelVersionStatus)
 
 
+def belongs_to(body: Object, uid: str) -> bool:
+    """Whether the object was made for the owner with this UID: a name or a label could be anybody's."""
+    return any(owner["uid"] == uid for owner in body["metadata"].get("ownerReferences") or [])
+
+
 def owned_by(body: Object, model: Model) -> bool:
-    """Whether we made it for this very model: a label alone could be anybody's."""
-    owners = body["metadata"].get("ownerReferences") or []
-    return any(owner["uid"] == model.uid for owner in owners) and names.TRACK in body["metadata"]["labels"]
+    """Whether it serves for this very model."""
+    return belongs_to(body, model.uid) and names.TRACK in body["metadata"]["labels"]
 
 
 def view_version(version: Version) -> VersionView:

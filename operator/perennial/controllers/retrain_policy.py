@@ -48,17 +48,24 @@ async def reconcile_policy(context: Context, key: Key) -> timedelta | None:
         policy.status,
         views,
         policy=policy.name,
-        running=len(context.training),
+        running=context.lanes.busy(policy.namespace, {view.next_version for view in views}),
         now=now,
         created_at=policy.created_at,
         operator_slots=context.settings.max_jobs,
         retrain_token=policy.annotations.get(names.RETRAIN),
     )
-    status = _status(policy, policy.spec, models.values(), views, decision, now)
-    written = await context.write_status(RETRAIN_POLICY, body, status)
-    await context.tell(RETRAIN_POLICY, written, _transitions(policy, status, decision))
-    context.metrics.show_policy(policy.namespace, policy.name, status)
-    await _create(context, policy, policy.spec, models, decision.create)
+    uncreated = _take_lanes(context, policy, policy.spec, decision.create)
+    try:
+        status = _status(policy, policy.spec, models.values(), views, decision, now)
+        written = await context.write_status(RETRAIN_POLICY, body, status)
+        await context.tell(RETRAIN_POLICY, written, _transitions(policy, status, decision))
+        context.metrics.show_policy(policy.namespace, policy.name, status)
+        for new in decision.create:
+            if await _create(context, policy, policy.spec, models[new.model], new):
+                uncreated.discard(new.name)
+    finally:
+        for name in uncreated:
+            context.lanes.release(policy.namespace, name)
     again = decision.requeue_after
     return min(LOOK_EVERY, timedelta(seconds=again)) if again is not None else LOOK_EVERY
 
@@ -152,18 +159,21 @@ def _transitions(policy: Policy, status: RetrainPolicyStatus, decision: PlanDeci
     return [Transition("PlanMade", f"{plan.id}: {', '.join(f'{j.model} ({j.reason})' for j in plan.jobs)}")]
 
 
-async def _create(
-    context: Context,
-    policy: Policy,
-    spec: RetrainPolicySpec,
-    models: dict[str, Model],
-    wanted: Sequence[NewVersion],
-) -> None:
+def _take_lanes(context: Context, policy: Policy, spec: RetrainPolicySpec, wanted: Sequence[NewVersion]) -> set[str]:
+    """Lanes are taken before anything else can be decided; returns who takes one that is to be given back.
+
+    One that finds none after all is created no less, and waits for it.
+    """
+    place = policy.namespace
+    new = {version.name for version in wanted if not context.lanes.holds(place, version.name)}
+    for name in new:
+        context.lanes.take(place, name, policy.name, spec.limits.max_parallel, context.settings.max_jobs)
+    return new
+
+
+async def _create(context: Context, policy: Policy, spec: RetrainPolicySpec, model: Model, new: NewVersion) -> bool:
     """The plan is written already; a version's name is the lock, so creating again changes nothing."""
-    for new in wanted:
-        body = _version_body(policy, spec, models[new.model], new)
-        if await context.cluster.create(MODEL_VERSION, policy.namespace, body):
-            context.training.add((policy.namespace, new.name))
+    return await context.cluster.create(MODEL_VERSION, policy.namespace, _version_body(policy, spec, model, new))
 
 
 def _version_body(policy: Policy, spec: RetrainPolicySpec, model: Model, new: NewVersion) -> Object:

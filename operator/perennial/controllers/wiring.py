@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import kopf
+from pydantic import ValidationError
 
 from perennial.adapters.cluster import (
     DEPLOYMENT,
@@ -27,10 +28,12 @@ from perennial.adapters.metrics import Metrics
 from perennial.adapters.store.store import SampleStores
 from perennial.api import GROUP, VERSION
 from perennial.controllers.context import Context
+from perennial.controllers.jobs import note_lane
 from perennial.controllers.model_deployment import reconcile_model
 from perennial.controllers.model_version import reconcile_version
+from perennial.controllers.objects import parse_version
 from perennial.controllers.queue import Key, WorkQueue
-from perennial.controllers.relations import Relations, is_stalled
+from perennial.controllers.relations import Relations
 from perennial.controllers.retrain_policy import reconcile_policy
 from perennial.controllers.web import serve
 from perennial.resources import names
@@ -43,7 +46,6 @@ _RECONCILES: dict[str, Callable[[Context, Key], Awaitable[timedelta | None]]] = 
     RETRAIN_POLICY.kind: reconcile_policy,
 }
 AT_ONCE = timedelta(seconds=0.1)
-_TRAINING = (None, "Pending", "Training")
 
 
 class Operator:
@@ -73,7 +75,9 @@ class Operator:
         assert self._context is not None
         with contextlib.suppress(NotFoundError):  # the CRDs may come later
             for body in await self._context.cluster.list(MODEL_VERSION, namespace):
-                self._note_training(body, gone=False)
+                with contextlib.suppress(ValidationError):  # of a status from elsewhere: it is no reason not to start
+                    version = parse_version(body)
+                    note_lane(self._context, version, version.status)
 
     async def stop(self) -> None:
         """End the work; what was half done is done again by the next process."""
@@ -113,14 +117,6 @@ class Operator:
         body, gone = event["object"], event["type"] == "DELETED"
         for key in list(self._relations.concerned(kind, body, gone=gone)):
             self.queue.add(key)
-        if kind is MODEL_VERSION:
-            self._note_training(body, gone)
-
-    def _note_training(self, body: Object, gone: bool) -> None:
-        assert self._context is not None
-        training, metadata = self._context.training, body["metadata"]
-        trains = not gone and body.get("status", {}).get("phase") in _TRAINING and not is_stalled(body)
-        (training.add if trains else training.discard)((metadata["namespace"], metadata["name"]))
 
 
 def wire(operator: Operator, registry: kopf.OperatorRegistry) -> None:

@@ -25,6 +25,10 @@ DEADLINE = "DeadlineExceeded"
 """The Job condition's reason when it ran for too long."""
 FALLBACK = timedelta(minutes=1)
 """A Job tells of its end by an event; this is for the one that gets lost."""
+OVERDUE = timedelta(seconds=5)
+"""The same for a Job that is past its deadline: whoever stops it may be late."""
+A_LANE = timedelta(seconds=15)
+"""How soon who waits for a lane looks whether there is one."""
 FINAL_EXITS: Mapping[int, str] = {EXIT_TASK_WRONG: "TaskWrong", EXIT_NOT_ENOUGH_DATA: "NotEnoughData"}
 
 
@@ -67,6 +71,8 @@ class VersionFacts:
     """The version's own."""
     resolved: Resolved | None = None
     """What a Job started now would be started with; None: it can't be started yet."""
+    crowded: bool = False
+    """Too many train already: neither a first nor another attempt starts now."""
     job: JobView = JobView("Missing")
     trained: Trained | Untrusted | None = None
     """None: the store does not answer, or was not asked."""
@@ -92,6 +98,15 @@ def attempt_name(version: str, attempt: int) -> str:
     return f"{version}-a{attempt}"
 
 
+def starts_attempt(status: ModelVersionStatus, now: datetime) -> bool:
+    """Whether the version would start a Job now, the first or another one, if there is room for it."""
+    job = status.job
+    if status.phase in (None, "Pending"):
+        return True
+    failed = status.phase == "Training" and job is not None and job.state == "Failed"
+    return failed and job is not None and now >= (job.retry_at or now)
+
+
 def decide_version(
     name: str, spec: ModelVersionSpec, status: ModelVersionStatus, facts: VersionFacts, judge: Verdicts
 ) -> VersionDecision:
@@ -110,6 +125,8 @@ def decide_version(
 def _start(name: str, status: ModelVersionStatus, facts: VersionFacts) -> VersionDecision:
     if facts.resolved is None:
         return VersionDecision(status.model_copy(update={"phase": "Pending"}), look_again=timedelta(seconds=30))
+    if facts.crowded:
+        return VersionDecision(status.model_copy(update={"phase": "Pending"}), look_again=A_LANE)
     job = JobStatus(name=attempt_name(name, 1), attempt=1, started_at=facts.now)
     changes = {"phase": "Training", "resolved": facts.resolved, "job": job, "started_at": facts.now}
     told = Transition("TrainingStarted", f"{name} trains as {job.name}", name)
@@ -123,7 +140,7 @@ def _train(name: str, status: ModelVersionStatus, facts: VersionFacts, judge: Ve
     if job.state == "Failed":
         return _retry(name, status, facts, job)
     if facts.job.state in ("Missing", "Running"):
-        return VersionDecision(status, look_again=FALLBACK)
+        return VersionDecision(status, look_again=_fallback(job, resolved, facts.now))
     match facts.trained:
         case None:
             return VersionDecision(status, look_again=timedelta(seconds=5))
@@ -131,6 +148,12 @@ def _train(name: str, status: ModelVersionStatus, facts: VersionFacts, judge: Ve
             return _evaluated(name, status, facts, facts.trained, judge(facts.trained, resolved))
         case Untrusted(reason, message):
             return _attempt_failed(name, status, facts, (reason, message))
+
+
+def _fallback(job: JobStatus, resolved: Resolved, now: datetime) -> timedelta:
+    if job.started_at is None:
+        return FALLBACK
+    return min(FALLBACK, max(OVERDUE, job.started_at + resolved.training.timeout + OVERDUE - now))
 
 
 def _attempt_failed(
@@ -165,6 +188,8 @@ def _retry(name: str, status: ModelVersionStatus, facts: VersionFacts, job: JobS
     retry_at = job.retry_at or facts.now
     if facts.now < retry_at:
         return VersionDecision(status, look_again=retry_at - facts.now)
+    if facts.crowded:
+        return VersionDecision(status, look_again=A_LANE)
     attempt = job.attempt + 1
     again = JobStatus(name=attempt_name(name, attempt), attempt=attempt, started_at=facts.now)
     told = Transition("TrainingRetried", f"{name} trains again as {again.name}", name)

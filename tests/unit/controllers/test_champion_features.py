@@ -105,7 +105,10 @@ class Cluster:
                 "spec": {"modelDeployment": "m"},
                 "status": {"phase": "Training", "resolved": resolved, "job": job},
             },
-            (JOB, "m-v2-a1"): {"status": {"conditions": [ended]}},
+            (JOB, "m-v2-a1"): {
+                "metadata": {"name": "m-v2-a1", "ownerReferences": [{**owner, "kind": "ModelVersion", "uid": "uid-2"}]},
+                "status": {"conditions": [ended]},
+            },
         }
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Any:

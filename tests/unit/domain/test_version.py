@@ -10,6 +10,7 @@ from perennial.api.model_deployment_status import CanaryStatus, IncomingStatus, 
 from perennial.api.model_version import JobStatus, ModelVersionSpec, ModelVersionStatus, Resolved, Verdict
 from perennial.api.shared import TrackStatus
 from perennial.domain.version import (
+    A_LANE,
     JobView,
     Trained,
     Untrusted,
@@ -17,6 +18,7 @@ from perennial.domain.version import (
     VersionFacts,
     attempt_name,
     decide_version,
+    starts_attempt,
 )
 from perennial_contract.report import Dataset, Evaluation, Feature, ModelScore, TrainingReport
 from perennial_contract.task import ArtifactRef
@@ -237,6 +239,43 @@ def test_a_failure_says_what_happened(job: JobView, said: str) -> None:
     status = decide(training(), replace(FACTS, job=job, trained=NO_REPORT)).status
     assert status.job is not None
     assert status.job.message == said
+
+
+@pytest.mark.parametrize(
+    ("since", "again"),
+    [
+        (timedelta(0), timedelta(minutes=1)),
+        (timedelta(minutes=29, seconds=50), timedelta(seconds=15)),
+        (timedelta(hours=1), timedelta(seconds=5)),
+    ],
+)
+def test_a_job_is_looked_at_more_often_from_its_deadline_on(since: timedelta, again: timedelta) -> None:
+    facts = replace(FACTS, job=JobView("Running"), now=NOW + since)
+    assert decide(training(), facts).look_again == again
+
+
+def test_without_room_neither_a_first_nor_another_attempt_starts() -> None:
+    crowded = replace(FACTS, resolved=RESOLVED, crowded=True)
+    first = decide(ModelVersionStatus(), crowded)
+    assert (first.status.phase, first.status.job, first.look_again) == ("Pending", None, A_LANE)
+    backed_off = training(state="Failed", retryAt=NOW)
+    assert decide(backed_off, crowded) == VersionDecision(backed_off, (), A_LANE)
+
+
+@pytest.mark.parametrize(
+    ("status", "starts"),
+    [
+        (ModelVersionStatus(), True),
+        (ModelVersionStatus(phase="Pending"), True),
+        (training(), False),
+        (training(state="Failed", retryAt=NOW + A_WHILE), False),
+        (training(state="Failed", retryAt=NOW), True),
+        (phase("Failed"), False),
+        (phase("Evaluated"), False),
+    ],
+)
+def test_who_would_start_an_attempt_now(status: ModelVersionStatus, starts: bool) -> None:
+    assert starts_attempt(status, NOW) is starts
 
 
 def test_whoever_waits_looks_again_without_an_event() -> None:
