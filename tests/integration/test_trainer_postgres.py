@@ -121,6 +121,41 @@ def test_times_without_a_zone_are_refused(filled: str, tmp_path: Path) -> None:
         load(filled, Bench(tmp_path, rows=market(10)))
 
 
+def test_a_database_that_only_reads_for_now_is_worth_another_attempt(
+    filled: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(filled, f'ALTER DATABASE "{sa.make_url(filled).database}" SET default_transaction_read_only = on')
+    assert train(Bench(tmp_path, rows=market(1_000)), filled) == 1
+    assert capsys.readouterr().err == "samples database: cannot execute INSERT in a read-only transaction\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("ret_1 = 'infinity' WHERE id IN ('btc-20', 'btc-21')", "column ret_1: 2 of 999 values are infinite; store"),
+        ("noise = '-infinity' WHERE id = 'btc-20'", "column noise: 1 of 999 values are infinite; store NULL instead"),
+        ("reward = 'infinity' WHERE id = 'btc-20'", "column reward: 1 of 999 values are infinite; store NULL instead"),
+        ("noise = 'NaN'", "column noise: all 999 values are missing; fill it or drop the feature"),
+        ("target = 1 WHERE target = 0", "column target: all 999 labels are 1; a model needs both 0 and 1"),
+    ],
+)
+def test_rows_that_nothing_can_be_learned_from_end_with_3_and_one_line(
+    filled: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, message: str
+) -> None:
+    execute(filled, f"UPDATE samples SET {change}")
+    assert train(Bench(tmp_path, rows=market(1_000)), filled) == 3
+    said = capsys.readouterr().err
+    assert said.startswith(message)
+    assert said.count("\n") == 1
+    with connect(filled) as connection:
+        assert not connection.execute(sa.text("SELECT * FROM model_reports")).all()
+
+
+def test_values_that_are_no_number_are_missing_ones(filled: str, tmp_path: Path) -> None:
+    execute(filled, "UPDATE samples SET noise = 'NaN' WHERE id LIKE '%3'")
+    assert train(Bench(tmp_path, rows=market(1_000)), filled) == 0
+
+
 def test_a_grant_that_is_missing_is_not_tried_again_and_a_password_never_shown(filled: str, tmp_path: Path) -> None:
     execute(filled, "CREATE ROLE weak LOGIN PASSWORD 'hunter2'; GRANT USAGE ON SCHEMA public TO weak")
     weak = sa.make_url(filled).set(username="weak", password="hunter2").render_as_string(hide_password=False)

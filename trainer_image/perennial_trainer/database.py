@@ -5,12 +5,17 @@ from contextlib import contextmanager
 
 import psycopg
 from sqlalchemy import Connection, create_engine, inspect, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, NoSuchModuleError, OperationalError
 from sqlalchemy.types import TypeEngine
 
 from perennial_trainer.errors import TaskWrong, Unavailable
 
 _BACKENDS = ("postgresql", "sqlite")
+_TRANSIENT = (
+    *(OperationalError, InternalError, InterfaceError),
+    *(psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError),
+)
+"""What the database is at fault for, not the statement: a standby that may only be read until it is promoted, too."""
 
 
 @contextmanager
@@ -63,6 +68,6 @@ def _errors_in_words() -> Iterator[None]:
         cause = error.orig if isinstance(error, DBAPIError) else error
         lines = str(cause).strip().splitlines()
         said = lines[0] if lines else type(cause).__name__
-        if isinstance(error, OperationalError | psycopg.OperationalError):
+        if isinstance(error, _TRANSIENT):
             raise Unavailable(f"samples database: {said}") from None
         raise TaskWrong(f"samples database: {said}") from None
