@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from perennial.api.model_deployment_status import HealthStatus
+from perennial.api.model_deployment_status import HealthStatus, IncomingStatus
 from perennial.api.model_version import Phase, Trigger
 from perennial.api.retrain_policy import Priority, RetrainPolicySpec, TriggerType
 from perennial.domain.evidence import SampleCounts
@@ -45,6 +45,8 @@ class ModelView:
     """Of the version that is stable now."""
     versions_exist: bool = False
     has_stable: bool = False
+    incoming: IncomingStatus | None = None
+    """The version that is about to serve."""
     in_flight: tuple[InFlight, ...] = ()
     starts: tuple[datetime, ...] = ()
     """When trainings of this model began: of the last 24 hours at least, and the last one."""

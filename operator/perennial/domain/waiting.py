@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from perennial.api.retrain_policy import RetrainPolicySpec
+from perennial.domain.rollout import PROGRESS_DEADLINE
 from perennial.domain.triggers import ModelView, Reason
 
 DAY = timedelta(days=1)
@@ -50,10 +51,18 @@ def _pinned(request: Request) -> Wait | None:
 def _in_flight(request: Request) -> Wait | None:
     """Urgent and High do not wait for a canary, which may take weeks, nor for what waits behind it; nothing is trained
     twice at once."""
-    flying = request.model.in_flight
+    flying = [v for v in request.model.in_flight if v.name != _stuck(request)]
     pressing = request.reason.priority in ("Urgent", "High") and any(v.phase == "Canary" for v in flying)
     blocking = [v for v in flying if not (pressing and v.phase in ("Canary", "Evaluated"))]
     return Wait("InFlight") if blocking else None
+
+
+def _stuck(request: Request) -> str | None:
+    """A first version whose pods do not come up: it is kept until there is another, which has to be trained first."""
+    model, incoming = request.model, request.model.incoming
+    if model.has_stable or incoming is None or incoming.ready_replicas:
+        return None
+    return incoming.version if request.now - incoming.since > PROGRESS_DEADLINE else None
 
 
 def _store_unavailable(request: Request) -> Wait | None:

@@ -1,12 +1,15 @@
 """Waiting, one row a case: a wanted retrain, and what keeps it from starting."""
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from tests.unit.domain.models import CREATED, DAY, HOUR, NOW, in_flight, model, policy, poor
 
+from perennial.api.model_deployment_status import IncomingStatus
 from perennial.api.model_version import Trigger
+from perennial.domain.rollout import PROGRESS_DEADLINE
 from perennial.domain.triggers import ModelView, decide_trigger
 from perennial.domain.waiting import decide_wait
 
@@ -14,6 +17,14 @@ CANARY, EVALUATED, PENDING = (in_flight("m-v2", phase) for phase in ("Canary", "
 SCHEDULED = {"triggers": {"schedule": {"every": "24h"}}}
 SIX = tuple(NOW - hours * HOUR for hours in (7, 8, 9, 10, 11, 23))
 ALWAYS = {"limits": {"cooldown": "1h"}}
+
+
+def coming_in(**changes: Any) -> ModelView:
+    """A model whose first version was to serve ten minutes ago."""
+    since = NOW - PROGRESS_DEADLINE - timedelta(seconds=1)
+    given = {"version": "m-v2", "uid": "u2", "reason": "Deploy", "since": since, **changes}
+    return model(has_stable=False, incoming=IncomingStatus.model_validate(given), in_flight=(EVALUATED,))
+
 
 CASES: list[tuple[str, dict[str, Any], ModelView, str | None, datetime | None]] = [
     ("nothing in the way", {}, poor(), None, None),
@@ -34,6 +45,17 @@ CASES: list[tuple[str, dict[str, Any], ModelView, str | None, datetime | None]] 
     ("Degraded trains even during a canary", {}, poor(in_flight=(CANARY,)), None, None),
     ("and during one that another version awaits", {}, poor(in_flight=(EVALUATED, CANARY)), None, None),
     ("a canary, and a version that trains already", {}, poor(in_flight=(PENDING, CANARY)), "InFlight", None),
+    ("a first version whose pods never came", {}, coming_in(), None, None),
+    ("a first version whose pods may still come", {}, coming_in(since=NOW), "InFlight", None),
+    ("a first version that waits for a pod more", {}, coming_in(ready_replicas=1), "InFlight", None),
+    ("another version comes in", {}, coming_in(version="m-v1"), "InFlight", None),
+    (
+        "a version comes in beside one that serves",
+        {},
+        replace(coming_in(), has_stable=True, health=poor().health),
+        "InFlight",
+        None,
+    ),
     ("a schedule waits for the canary", SCHEDULED, model(in_flight=(CANARY,)), "InFlight", None),
     ("the store does not answer", SCHEDULED, model(counts=None, last_evidence_until=None), "StoreUnavailable", None),
     ("in cool-down", {}, poor(starts=(NOW - HOUR,)), "CoolDown", NOW + 5 * HOUR),
