@@ -26,18 +26,22 @@ class Candidate:
     holds_lane: bool = False
 
 
-def decide_candidate(
+def decide_candidates(
     spec: RetrainPolicySpec, policy: str, model: ModelView, created_at: datetime, now: datetime
-) -> Candidate | None:
-    """One job a model: the training of this policy that runs, else its strongest reason."""
+) -> list[Candidate]:
+    """One job a model: the training of this policy that runs, else its strongest reason.
+
+    What a person asks for while such a training runs is listed behind it, or it would be forgotten.
+    """
     seconds, measured = _estimate(model)
+    found = []
     trained = next((v for v in model.in_flight if v.training and v.trigger.policy == policy), None)
     if trained is not None:
         job = _running_job(model.name, trained, seconds, measured)
-        return Candidate(model, job, plan=trained.trigger.plan, holds_lane=trained.holds_lane)
+        found.append(Candidate(model, job, plan=trained.trigger.plan, holds_lane=trained.holds_lane))
     reason = decide_trigger(spec, model, created_at, now)
-    if reason is None:
-        return None
+    if reason is None or (trained is not None and reason.type != "Manual"):
+        return found
     wait = decide_wait(spec, model, reason, now)
     job = PlannedJob(
         model=model.name,
@@ -51,7 +55,7 @@ def decide_candidate(
         estimated_seconds=seconds,
         estimated_from=measured,
     )
-    return Candidate(model, job, reason)
+    return [*found, Candidate(model, job, reason)]
 
 
 def urgency(candidate: Candidate) -> tuple[int, int, float, datetime, str]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from perennial.api.model_version import Trigger
 from perennial.api.retrain_policy import Plan, PlannedJob, RetrainPolicySpec, RetrainPolicyStatus
-from perennial.domain.candidates import Candidate, decide_candidate, urgency, with_lanes
+from perennial.domain.candidates import Candidate, decide_candidates, urgency, with_lanes
 from perennial.domain.schedule import decide_schedule
 from perennial.domain.triggers import ModelView, held_back
 from perennial_contract.durations import format_duration
@@ -64,7 +64,7 @@ def decide_plan(
     """
     asked = _asked_for(status, models, retrain_token)
     views = [replace(model, retrain_requested=model.name in asked) for model in models]
-    candidates = [c for view in views if (c := decide_candidate(spec, policy, view, created_at, now)) is not None]
+    candidates = [c for view in views for c in decide_candidates(spec, policy, view, created_at, now)]
     candidates = sorted(candidates, key=urgency)
     own = sum(candidate.holds_lane for candidate in candidates)
     candidates = with_lanes(candidates, spec.limits.max_parallel - own, operator_slots - running)

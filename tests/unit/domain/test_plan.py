@@ -300,6 +300,24 @@ def test_what_a_token_asked_for_waits_its_turn() -> None:
     assert [new.name for new in over.create] == ["b-v2"]
 
 
+def test_what_a_token_asks_for_while_its_own_training_runs_comes_after_it() -> None:
+    a = poor("a")
+    planned = decide([a])
+    a = created(a, planned)
+    running = decide([a], planned, running=1)
+    asked = decide([a], running, retrain_token="one", now=NOW + HOUR, running=1)
+    for seen in (asked, decide([a], asked, retrain_token="one", now=NOW + HOUR, running=1)):
+        assert [(job.reason, job.version, job.waiting_for) for job in jobs(seen)] == [
+            ("HealthDegraded", "a-v2", None),
+            ("RetrainRequested", None, "InFlight"),
+        ]
+        assert seen.create == ()
+    free = decide([replace(a, in_flight=())], asked, retrain_token="one", now=NOW + 2 * HOUR)
+    assert [(new.name, new.trigger.reason) for new in free.create] == [("a-v3", "RetrainRequested")]
+    again = replace(created(a, free), next_version="a-v4")
+    assert [job.version for job in jobs(decide([again], free, retrain_token="one", running=1))] == ["a-v3"]
+
+
 def test_a_training_too_quick_to_be_seen_running_is_not_asked_for_again() -> None:
     asked = decide([model("a")], retrain_token="one")
     quick = replace(created(model("a"), asked), in_flight=())

@@ -107,7 +107,10 @@ def test_a_plan_keeps_its_limits_and_has_one_job_a_model(
         retrain_token=token,
     )
     planned = decision.plan.jobs if decision.plan else []
-    assert len({job.model for job in planned}) == len(planned)
+    running_models = {job.model for job in planned if job.state == "Running"}
+    behind = [job for job in planned if job.model in running_models and job.state != "Running"]
+    assert len({job.model for job in planned}) == len(planned) - len(behind)
+    assert all((job.trigger, job.state) == ("Manual", "Waiting") for job in behind)
     trains = sum(job.state == "Running" for job in planned)
     assert len(decision.create) <= max(0, min(spec.limits.max_parallel - trains, 3 - running))
     assert [new.name for new in decision.create] == [job.version for job in planned if job.state == "Planned"]
