@@ -60,14 +60,14 @@ def decide_canary(
             "message": said,
         }
     )
-    if ripe and not last_step:
-        step = canary.step + 1
-        return next_state.model_copy(update={"step": step, "weight": spec.steps[step], "step_started_at": now})
     if now - canary.started_at > spec.max_duration:
-        message = f"no pass and no fail within maxDuration: {said}"
+        message = f"not promoted and not failed within maxDuration: {said}"
         if spec.on_inconclusive == "Keep":
             return Reject("Inconclusive", message)
         return next_state.model_copy(update={"state": "Inconclusive", "message": message})
+    if ripe and not last_step:
+        step = canary.step + 1
+        return next_state.model_copy(update={"step": step, "weight": spec.steps[step], "step_started_at": now})
     return next_state
 
 

@@ -183,14 +183,18 @@ def test_an_early_pass_still_climbs_the_steps() -> None:
 
 
 @pytest.mark.parametrize(("wish", "ended"), [("Keep", True), ("Pause", False)])
-def test_an_inconclusive_canary_is_kept_out_or_waits_for_a_person(wish: str, ended: bool) -> None:
-    last = CANARY.model_copy(update={"step": 2, "weight": 0.5, "started_at": NOW - timedelta(days=61)})
+@pytest.mark.parametrize(("step", "weight"), [(2, 0.5), (1, 0.25)])
+def test_an_inconclusive_canary_is_kept_out_or_waits_for_a_person(
+    step: int, weight: float, wish: str, ended: bool
+) -> None:
+    """At whatever step: what has shown nothing in all that time gets no more traffic."""
+    last = CANARY.model_copy(update={"step": step, "weight": weight, "started_at": NOW - timedelta(days=61)})
     world = replace(CANARY_WORLD, look=look())
     decision = decide_rollout(spec(canary={"onInconclusive": wish}), SERVING.model_copy(update={"canary": last}), world)
     assert (decision.status.canary is None) is ended
     if decision.status.canary:
         assert decision.status.canary.state == "Inconclusive"
-        assert decision.status.canary.weight == pytest.approx(0.5)
+        assert (decision.status.canary.step, decision.status.canary.weight) == (step, weight)
     else:
         assert ends(decision) == [("m-v2", "Rejected", "Inconclusive")]
 
