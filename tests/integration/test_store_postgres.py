@@ -63,12 +63,34 @@ async def test_a_store_as_init_makes_it_passes(store: SqlSampleStore) -> None:
         ("ALTER TABLE predictions ALTER at TYPE timestamp", "predictions.at: is of type TIMESTAMP"),
         ("ALTER TABLE samples ALTER reward TYPE text", "samples.reward: is of type TEXT: make it a number"),
         ("ALTER TABLE samples DROP COLUMN ret_1", "samples.features: 'samples' has no numeric column"),
+        ("ALTER TABLE samples DROP CONSTRAINT samples_pkey", "run ALTER TABLE samples ADD PRIMARY KEY (id)"),
+        (
+            "ALTER TABLE predictions DROP CONSTRAINT predictions_pkey, ADD PRIMARY KEY (model, sample_id, track)",
+            "'predictions' may hold a row twice: it has no unique key on (model, version, sample_id)",
+        ),
         ("DROP TABLE model_reports", "there is no table or view 'model_reports'"),
     ],
 )
 async def test_what_cannot_work_is_named(store: SqlSampleStore, postgres_url: str, change: str, message: str) -> None:
     execute(postgres_url, change)
     assert message in await refusal(store)
+
+
+async def test_a_unique_constraint_is_a_key_and_a_view_has_none(store: SqlSampleStore, postgres_url: str) -> None:
+    execute(
+        postgres_url,
+        "ALTER TABLE samples DROP CONSTRAINT samples_pkey, ADD UNIQUE (id)",
+        "ALTER TABLE predictions DROP CONSTRAINT predictions_pkey",
+        "CREATE UNIQUE INDEX own ON predictions (sample_id, model, version)",
+        "CREATE VIEW recent AS SELECT * FROM samples",
+    )
+    await store.check(CONTRACT)
+    await store.check(CONTRACT.model_copy(update={"table": "recent"}))
+    execute(
+        postgres_url,
+        "DROP INDEX own; CREATE UNIQUE INDEX own ON predictions (model, version, sample_id) WHERE score > 0",
+    )
+    assert "no unique key on (model, version, sample_id)" in await refusal(store)
 
 
 async def test_a_look_at_ids_of_another_type_says_so(store: SqlSampleStore, postgres_url: str) -> None:

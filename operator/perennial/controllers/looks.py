@@ -35,7 +35,7 @@ async def open_store(context: Context, model: Model) -> StoreState:
     samples = model.spec.samples
     try:
         store = await context.store_at(model.namespace, "spec.samples.readUrlFrom", samples.read_url_from)
-        await store.check(samples.contract)
+        await store.check(samples.contract, samples.recorded_by)
     except StoreError as error:
         return StoreState(None, error)
     return StoreState(store)
@@ -43,8 +43,8 @@ async def open_store(context: Context, model: Model) -> StoreState:
 
 async def observe_canary(
     context: Context, model: Model, canary: CanaryStatus, state: StoreState, now: datetime
-) -> CanaryLook | None:
-    """The canary's paired evidence; None when the store does not answer.
+) -> CanaryLook | StoreError | None:
+    """The canary's paired evidence, or why the store does not give it; None when that is known already.
 
     A look serves for `poll_seconds`: the event of its own status write must not bring the next one.
     """
@@ -57,7 +57,9 @@ async def observe_canary(
     return look
 
 
-async def _look_at_canary(model: Model, canary: CanaryStatus, state: StoreState, now: datetime) -> CanaryLook | None:
+async def _look_at_canary(
+    model: Model, canary: CanaryStatus, state: StoreState, now: datetime
+) -> CanaryLook | StoreError | None:
     spec, stable = model.spec, model.status.stable
     if spec is None or stable is None or state.store is None:
         return None
@@ -74,8 +76,8 @@ async def _look_at_canary(model: Model, canary: CanaryStatus, state: StoreState,
             until=now,
             block_seconds=seconds,
         )
-    except StoreError:
-        return None
+    except StoreError as error:
+        return error
     evidence = decide_evidence(
         spec.samples.contract,
         look,

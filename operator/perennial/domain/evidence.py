@@ -14,7 +14,7 @@ One set of rules holds for every look:
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from perennial_contract.samples import Decision, SampleContract
 
@@ -216,8 +216,8 @@ class ReportRow:
 class SampleStore(Protocol):
     """One query a table a look. Every method raises StoreUnavailable or StoreMisconfigured, and nothing else."""
 
-    async def check(self, contract: SampleContract) -> None:
-        """Raises StoreMisconfigured when a table or column is missing or of a type that cannot work."""
+    async def check(self, contract: SampleContract, recorded_by: Literal["Server", "Client"] = "Server") -> None:
+        """Raises StoreMisconfigured when a table, column or key is missing, or a type cannot work."""
         ...
 
     async def observe_health(

@@ -89,6 +89,35 @@ async def test_ids_of_different_types_are_refused(url: str, engine: Engine) -> N
     assert "give both the same type" in await problem(url)
 
 
+KEYLESS = {
+    "samples": "'samples' may hold a row twice: it has no unique key on (id)",
+    "predictions": "'predictions' may hold a row twice: it has no unique key on (model, version, sample_id)",
+    "model_reports": "'model_reports' may hold a row twice: it has no unique key on (version)",
+}
+
+
+@pytest.mark.parametrize("table", KEYLESS)
+async def test_a_table_that_may_hold_a_row_twice_is_refused(url: str, engine: Engine, table: str) -> None:
+    create(engine, "ret_1")
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER TABLE {table} RENAME TO before"))
+        connection.execute(text(f"CREATE TABLE {table} AS SELECT * FROM before"))
+    assert KEYLESS[table] in await problem(url)
+
+
+async def test_a_unique_index_is_a_key_and_a_clients_samples_need_none(url: str, engine: Engine) -> None:
+    create(engine, "ret_1")
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE samples RENAME TO before"))
+        connection.execute(text("CREATE TABLE samples AS SELECT * FROM before"))
+    store = SqlSampleStore(url, drivers=DRIVERS)
+    await store.check(CONTRACT, "Client")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE UNIQUE INDEX own ON samples (id)"))
+    await store.check(CONTRACT)
+    store.close()
+
+
 async def test_a_view_serves_as_well(url: str, engine: Engine) -> None:
     create(engine, "ret_1")
     with engine.begin() as connection:

@@ -1,13 +1,16 @@
 """Whether the tables are as the contract needs them: asked once, so that no look has to fail in riddles."""
 
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Boolean, Connection, DateTime, Float, Integer, Numeric, inspect
+from sqlalchemy.engine.interfaces import ReflectedIndex
 from sqlalchemy.types import String, TypeEngine
 
 from perennial.domain.evidence import StoreMisconfigured
 from perennial_contract.samples import PREDICTION_COLUMNS, REPORT_COLUMNS, REPORTS_TABLE, SAMPLE_COLUMNS, SampleContract
 
+RecordedBy = Literal["Server", "Client"]
+PREDICTION_KEY = ("model", "version", "sample_id")
 Columns = dict[str, TypeEngine[Any]]
 NUMERIC = (Integer, Numeric, Float, Boolean)
 _INIT = "`perennial store init`"
@@ -26,7 +29,7 @@ def numeric_features(columns: Columns) -> tuple[str, ...]:
     return tuple(name for name, kind in columns.items() if name not in SAMPLE_COLUMNS and isinstance(kind, NUMERIC))
 
 
-def check_tables(connection: Connection, contract: SampleContract) -> None:
+def check_tables(connection: Connection, contract: SampleContract, recorded_by: RecordedBy = "Server") -> None:
     """Raises StoreMisconfigured for the first thing that cannot work."""
     samples = _require(connection, "samples.table", contract.table, SAMPLE_COLUMNS)
     predictions = _require(connection, "samples.predictionsTable", contract.predictions_table, PREDICTION_COLUMNS)
@@ -48,6 +51,32 @@ def check_tables(connection: Connection, contract: SampleContract) -> None:
     if connection.dialect.name == "postgresql":
         for table, columns in ((contract.table, samples), (contract.predictions_table, predictions)):
             _check_zones(table, columns)
+    if recorded_by == "Server":  # a client may record into a table that is keyed as it likes
+        _check_key(connection, "samples.table", contract.table, ("id",))
+    _check_key(connection, "samples.predictionsTable", contract.predictions_table, PREDICTION_KEY)
+    _check_key(connection, "samples", REPORTS_TABLE, ("version",))
+
+
+def _check_key(connection: Connection, field: str, table: str, key: tuple[str, ...]) -> None:
+    """That the first write wins is for the table to see to; a view has no keys of its own."""
+    inspector = inspect(connection)
+    if set(inspector.get_pk_constraint(table)["constrained_columns"]) == set(key):
+        return
+    unique = {frozenset(index["column_names"]) for index in inspector.get_indexes(table) if _is_unique(index)}
+    unique |= {frozenset(constraint["column_names"]) for constraint in inspector.get_unique_constraints(table)}
+    if frozenset(key) in unique or table not in inspector.get_table_names():
+        return
+    columns = ", ".join(key)
+    raise StoreMisconfigured(
+        field,
+        f"{table!r} may hold a row twice: it has no unique key on ({columns})",
+        f"remove what is double, then run ALTER TABLE {table} ADD PRIMARY KEY ({columns})",
+    )
+
+
+def _is_unique(index: ReflectedIndex) -> bool:
+    """Over all rows: a partial index says nothing of the others."""
+    return bool(index["unique"]) and not (index.get("dialect_options") or {}).get("postgresql_where")
 
 
 def _require(connection: Connection, field: str, table: str, names: tuple[str, ...]) -> Columns:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, RowMapping, select
 
-from perennial.adapters.store.checks import check_tables
+from perennial.adapters.store.checks import RecordedBy, check_tables
 from perennial.adapters.store.engine import (
     POOL_SIZE,
     POSTGRESQL,
@@ -93,9 +93,9 @@ class SqlSampleStore:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def check(self, contract: SampleContract) -> None:
-        """Raises StoreMisconfigured when a table or column is missing or of a type that cannot work."""
-        await self._look("check", lambda connection: check_tables(connection, contract))
+    async def check(self, contract: SampleContract, recorded_by: RecordedBy = "Server") -> None:
+        """Raises StoreMisconfigured when a table, column or key is missing, or a type cannot work."""
+        await self._look("check", lambda connection: check_tables(connection, contract, recorded_by))
 
     async def observe_health(
         self,
