@@ -58,7 +58,8 @@ def _honour_pin(draft: Draft) -> bool:
         draft.pin_problem = f"spec.version: {pin}: {what}: name a ModelVersion that was trained, or remove spec.version"
         _guard_structure(draft)
         _heed_abort(draft)
-        _finish_incoming(draft)
+        if not draft.spec.paused:
+            _finish_incoming(draft)
         return True
     if status.canary:
         draft.end_canary("Superseded", "Pinned", f"spec.version pins {pin}: the canary {status.canary.version} ends")
@@ -107,7 +108,8 @@ def _guard_structure(draft: Draft) -> bool:
     if status.incoming and (status.stable or any(v.uid != status.incoming.uid for v in _candidates(draft))):
         pods = world.pods_of(status.incoming.version)
         late = world.now - status.incoming.since > PROGRESS_DEADLINE
-        if pods.broken or (late and pods.ready_live < draft.spec.server.replicas):
+        needed = 1 if draft.spec.paused else draft.spec.server.replicas  # while it is held, a pod may have to move
+        if pods.broken or (late and pods.ready_live < needed):
             why = f"a pod of {status.incoming.version} {pods.broken or 'is not ready in time'}: the old version stays"
             _drop_incoming(draft, "Rejected", "PodsFailing" if pods.broken else "PodsNotReady", why)
     return False
@@ -288,8 +290,8 @@ _CHECKLIST: tuple[Callable[[Draft], bool], ...] = (
     _honour_pin,
     _guard_structure,
     _heed_abort,
-    _finish_incoming,
     _hold_when_paused,
+    _finish_incoming,
     _drive_canary,
     _start_candidate,
 )

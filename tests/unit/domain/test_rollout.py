@@ -280,6 +280,33 @@ def test_pause_holds_weights_and_starts_nothing_but_the_structural_guard_still_a
     assert decide_rollout(paused, IN_CANARY, broken).status.canary is None
 
 
+@pytest.mark.parametrize("pin", [{}, {"version": "m-v99"}], ids=["no pin", "a mistyped pin"])
+def test_a_pause_promotes_nothing_that_is_on_its_way(pin: dict[str, str]) -> None:
+    status, world = SERVING.model_copy(update={"incoming": INCOMING}), replace(WORLD, versions=(V1, evaluated(2)))
+    held = decide_rollout(spec(paused=True, **pin), status, world).status
+    assert held.stable == STABLE
+    assert held.incoming is not None
+    assert held.incoming.ready_replicas == 2
+    freed = decide_rollout(spec(), held, world).status
+    assert freed.stable is not None
+    assert freed.stable.version == "m-v2"
+
+
+@pytest.mark.parametrize(("ready", "ended"), [(1, []), (0, [("m-v2", "Rejected", "PodsNotReady")])])
+def test_what_a_pause_holds_may_lose_a_pod_but_not_all(ready: int, ended: list[tuple[str, str, str]]) -> None:
+    incoming = INCOMING.model_copy(update={"since": LONG_AGO})
+    world = replace(WORLD, versions=(V1, evaluated(2)), pods={"m-v1": PodsView(2), "m-v2": PodsView(ready)})
+    decision = decide_rollout(spec(paused=True), SERVING.model_copy(update={"incoming": incoming}), world)
+    assert ends(decision) == ended
+
+
+def test_a_pin_is_stronger_than_a_pause() -> None:
+    world = replace(WORLD, versions=(V1, version(2)))
+    status = decide_rollout(spec(paused=True, version="m-v2"), SERVING, world).status
+    assert status.stable is not None
+    assert status.stable.version == "m-v2"
+
+
 def test_a_challenger_of_another_champion_is_superseded() -> None:
     stale = evaluated(3, champion_uid="u0")
     decision = decide_rollout(spec(), SERVING, replace(WORLD, versions=(V1, stale)))
