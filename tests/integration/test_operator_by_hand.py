@@ -265,6 +265,11 @@ def test_old_versions_go_and_what_serves_or_served_stays(world: World) -> None:
         world.node.trainings[f"m-v{i}"] = KEEP
         world.version(f"m-v{i}")
         world.await_phase(f"m-v{i}", "Rejected")
+    # the daily budget counts what was started within a day
+    for name in ("m-v2", "m-v3"):
+        world.api.patch(
+            MODEL_VERSION, world.namespace, name, {"status": {"startedAt": "2020-01-05T12:00:00Z"}}, "status"
+        )
     eventually(lambda: list(world.versions()) == ["m-v1", "m-v4", "m-v5"], "the oldest rejected ones go")
     # a revision is never given twice
     name = world.version()

@@ -2,9 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from perennial.adapters.cluster import Cluster, Kind
 from perennial.controllers.objects import Object, belongs_to
+
+NOT_GONE_YET = timedelta(seconds=2)
+"""How soon a name may be free that an earlier owner's object still has."""
+NAME_TAKEN = timedelta(seconds=30)
+"""How soon to look whether a person has freed a name."""
 
 
 class NameTakenError(Exception):

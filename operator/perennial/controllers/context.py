@@ -16,7 +16,7 @@ from perennial.api.base import Status
 from perennial.api.shared import SecretKeyRef
 from perennial.controllers.lanes import Lanes
 from perennial.domain.canary import CanaryLook
-from perennial.domain.evidence import SampleCounts, SampleStore, StoreMisconfigured
+from perennial.domain.evidence import SampleCounts, SampleStore, StoreError, StoreMisconfigured
 from perennial.domain.guard import Watch
 from perennial.domain.rollout_draft import Transition
 from perennial.settings import Settings
@@ -61,7 +61,7 @@ class Context:
     now: Callable[[], datetime] = utc_now
     monitored: dict[str, datetime] = field(default_factory=dict)
     """When the monitors last looked at a model, by UID."""
-    canary_looks: dict[str, Kept[CanaryLook | None]] = field(default_factory=dict)
+    canary_looks: dict[str, Kept[CanaryLook | StoreError | None]] = field(default_factory=dict)
     """The last look at a model's canary, by the model's UID."""
     watched: dict[str, Watch] = field(default_factory=dict)
     """The requests of a model's canary so far, by the model's UID."""
@@ -71,6 +71,8 @@ class Context:
     """Why an object could not be made, by the UID of whom it was to be made for."""
     resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a version takes a revision: two at once would take the same."""
+    taken: set[tuple[str, str]] = field(default_factory=set)
+    """(namespace, name) of versions that have the name which a plan wanted, and that no model owns."""
     lanes: Lanes = field(default_factory=Lanes)
     """Who trains; who is stalled or backs off holds no lane."""
 
@@ -109,6 +111,11 @@ class Context:
         else:
             self.refused[uid] = refusal
         return news
+
+    def forget(self, uid: str) -> None:
+        """The object is gone."""
+        for kept in (self.monitored, self.canary_looks, self.counted, self.refused):
+            kept.pop(uid, None)
 
     async def write_status(self, kind: Kind, observed: Object, status: Status) -> Object:
         """Write the status if it differs from what was read; returns the object as it is now."""

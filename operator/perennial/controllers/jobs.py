@@ -4,15 +4,12 @@ from datetime import timedelta
 
 from perennial.adapters.cluster import CONFIG_MAP, JOB, MODEL_VERSION, POD, RETRAIN_POLICY, RefusedError
 from perennial.api.model_version import ModelVersionStatus
-from perennial.controllers.claims import NameTakenError, NotGoneYetError, Owner, find_own
+from perennial.controllers.claims import NAME_TAKEN, NOT_GONE_YET, NameTakenError, NotGoneYetError, Owner, find_own
 from perennial.controllers.context import Context, Refusal
 from perennial.controllers.lanes import WaitsFor, trains
 from perennial.controllers.objects import Model, Version, belongs_to, parse_policy, view_job
 from perennial.domain.version import A_LANE, JobView
 from perennial.resources.training import Attempt, build_job, build_task_config_map
-
-NOT_GONE_YET = timedelta(seconds=2)
-"""How soon a name may be free that an earlier object of its owner's name still has."""
 
 
 async def take_lane(context: Context, version: Version) -> WaitsFor | None:
@@ -61,7 +58,7 @@ async def ensure_job(
         except NotGoneYetError:
             again = NOT_GONE_YET
         except NameTakenError as error:
-            refusal = Refusal("NameTaken", str(error))
+            refusal, again = Refusal("NameTaken", str(error)), NAME_TAKEN
         except RefusedError as error:
             refusal = Refusal("JobRefused", f"the API server refuses what spec.training asks for: {error}")
     return timedelta(0) if context.note_refusal(version.uid, refusal) else again

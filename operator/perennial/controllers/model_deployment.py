@@ -7,7 +7,7 @@ from datetime import timedelta
 from perennial.adapters.cluster import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_VERSION, POD, SERVICE, RefusedError
 from perennial.api.model_deployment import ModelDeploymentSpec
 from perennial.api.model_deployment_status import ModelDeploymentStatus
-from perennial.api.model_version import ENDED
+from perennial.controllers.claims import NAME_TAKEN, NOT_GONE_YET, NameTakenError, NotGoneYetError
 from perennial.controllers.conditions import Hindrance, model_conditions, stalled_model, store_transitions
 from perennial.controllers.context import Context, Refusal
 from perennial.controllers.guard import observe_guard
@@ -22,8 +22,10 @@ from perennial.controllers.objects import (
     view_pods,
     view_version,
 )
+from perennial.controllers.pruning import choose_prunable
 from perennial.controllers.queue import Key
-from perennial.controllers.serving import apply_replicas, apply_services, delete_serving
+from perennial.controllers.serving import apply_replicas, apply_services, delete_serving, delete_unwanted
+from perennial.domain.evidence import StoreError
 from perennial.domain.feasibility import Feasibility
 from perennial.domain.rollout import RolloutDecision, decide_rollout
 from perennial.domain.rollout_draft import Transition, World
@@ -64,34 +66,70 @@ async def _reconcile(context: Context, model: Model) -> timedelta | None:
     pods = await _moving_pods(context, model, deployments)
     now = context.now()
     status = model.status
+    look = await observe_canary(context, model, status.canary, store, now) if status.canary else None
+    if isinstance(look, StoreError):
+        store, look = StoreState(store.store, look), None
     world = World(
         now=now,
         cause=_cause(spec),
         versions=tuple(view_version(v) for v in versions.values()),
         pods=view_pods(deployments, pods),
-        look=await observe_canary(context, model, status.canary, store, now) if status.canary else None,
+        look=look,
         guard=await observe_guard(context, model, pods, now),
     )
     decision = decide_rollout(spec, status, world)
-    status, feasible = await _with_monitors(context, model, decision.status, store, versions)
+    status = _held_for(decision.status, store)
+    status, feasible = await _with_monitors(context, model, status, store, versions)
     hindrance = Hindrance(store, decision.pin_problem, context.refused.get(model.uid))
     status = model_conditions(model, spec, status, hindrance, feasible, now)
     written = await context.write_status(MODEL_DEPLOYMENT, model.body, status)
+    if feasible is not None:  # what was not written was not seen
+        context.monitored[model.uid] = now
     await context.tell(MODEL_DEPLOYMENT, written, store_transitions(model.status.conditions, status.conditions))
     await _tell(context, model, written, decision, versions)
     context.metrics.show_model(model.namespace, model.name, status)
-    wanted = decide_replicas(spec.server.replicas, status, world.pods, now)
+    again = await _apply(context, model, status, versions, world, deployments, services)
+    if again == timedelta(0):
+        return again
+    await _prune(context, model, spec, status, versions)
+    later = _look_again(context, model, spec, status)
+    return later if again is None else min(again, later)
+
+
+async def _apply(
+    context: Context,
+    model: Model,
+    status: ModelDeploymentStatus,
+    versions: dict[str, Version],
+    world: World,
+    deployments: list[Object],
+    services: list[Object],
+) -> timedelta | None:
+    """Make the cluster so; returns when to look again when something is in the way."""
+    assert model.spec is not None
+    wanted = decide_replicas(model.spec.server.replicas, status, world.pods, world.now)
     stable = status.stable.version if status.stable else None
-    refusal = None
+    refusal, again = None, None
     try:
-        await apply_services(context.cluster, model, stable, decide_peer(status, now), services)
+        await apply_services(context.cluster, model, stable, decide_peer(status, world.now), services)
         await apply_replicas(context.cluster, model, versions, wanted, deployments, context.settings.server_image)
     except RefusedError as error:
         refusal = Refusal("ObjectRefused", f"the API server refuses what spec.server asks for: {error}")
-    if context.note_refusal(model.uid, refusal):
-        return timedelta(0)
-    await _prune(context, model, spec, status, versions)
-    return _look_again(context, model, spec, status)
+    except NameTakenError as error:
+        refusal, again = Refusal("NameTaken", str(error)), NAME_TAKEN
+    except NotGoneYetError:
+        again = NOT_GONE_YET
+    await delete_unwanted(context.cluster, model, wanted, deployments)
+    return timedelta(0) if context.note_refusal(model.uid, refusal) else again
+
+
+def _held_for(status: ModelDeploymentStatus, store: StoreState) -> ModelDeploymentStatus:
+    """A canary that is held for want of evidence says what keeps it away."""
+    canary = status.canary
+    if canary is None or canary.state != "Held" or store.error is None:
+        return status
+    held = canary.model_copy(update={"message": f"weight holds: {store.error}"})
+    return status.model_copy(update={"canary": held})
 
 
 def _cause(spec: ModelDeploymentSpec) -> str:
@@ -132,7 +170,6 @@ async def _with_monitors(
     )
     if not changed and due(context, model, now):
         return status, None
-    context.monitored[model.uid] = now
     health = await observe_health(replace(model, status=status), store, now)
     feasible = await observe_feasible(context, model, store, health, now)
     return status.model_copy(update={"health": health}), feasible
@@ -170,15 +207,8 @@ async def _prune(
     status: ModelDeploymentStatus,
     versions: dict[str, Version],
 ) -> None:
-    """Delete the oldest ended versions beyond the limit; what serves, served last or is pinned stays."""
-    kept = {s.uid for s in (status.stable, status.canary, status.incoming, status.previous) if s}
-    ended = [
-        v
-        for v in versions.values()
-        if v.uid not in kept and v.name != spec.version and v.status.phase in (*ENDED, "Archived")
-    ]
-    ended.sort(key=lambda v: (v.status.resolved.revision if v.status.resolved else 0, v.created_at))
-    for version in ended[: max(0, len(ended) - spec.version_history_limit)]:
+    """Delete what is beyond the limit and needed for nothing."""
+    for version in choose_prunable(spec, status, versions.values(), context.now()):
         await context.cluster.delete(MODEL_VERSION, model.namespace, version.name, version.uid)
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from perennial.adapters.cluster import CONFIG_MAP, DEPLOYMENT, SERVICE, Cluster
-from perennial.controllers.objects import Model, Object, Version
+from perennial.adapters.cluster import CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE, Cluster
+from perennial.controllers.claims import Owner, find_own
+from perennial.controllers.objects import Model, Object, Version, belongs_to
 from perennial.domain.traffic import Replicas
 from perennial.resources import names
 from perennial.resources.serving import (
@@ -39,20 +40,24 @@ async def apply_replicas(
     deployments: Sequence[Object],
     image: str,
 ) -> None:
-    """Create, scale and remove Deployments: live pods are asked for before shadows.
+    """Create and scale Deployments: live pods are asked for before shadows.
 
-    What must not run goes even when something that should run was refused, or traffic would stay where it was.
+    Raises:
+        RefusedError: the API server will not have one.
+        NameTakenError, NotGoneYetError: something that is not the model's has the name of one.
     """
     existing = {d["metadata"]["name"]: d for d in deployments}
+    for (version, track), replicas in sorted(wanted.items(), key=lambda item: item[0][1]):
+        served = _served(model, versions[version], track, image) if version in versions else None
+        if served:
+            await _apply_deployment(cluster, _owner(model), served, replicas, existing.get(served.name))
+
+
+async def delete_unwanted(cluster: Cluster, model: Model, wanted: Replicas, deployments: Sequence[Object]) -> None:
+    """What must not run goes even when something that should run was refused, or traffic would stay where it was."""
     kept = {names.serving_name(version, track) for version, track in wanted}
-    try:
-        for (version, track), replicas in sorted(wanted.items(), key=lambda item: item[0][1]):
-            served = _served(model, versions[version], track, image) if version in versions else None
-            if served:
-                await _apply_deployment(cluster, served, replicas, existing.get(served.name))
-    finally:
-        for name in existing.keys() - kept:
-            await delete_serving(cluster, model.namespace, name)
+    for name in sorted({d["metadata"]["name"] for d in deployments} - kept):
+        await delete_serving(cluster, model.namespace, name)
 
 
 async def delete_serving(cluster: Cluster, namespace: str, name: str) -> None:
@@ -61,10 +66,14 @@ async def delete_serving(cluster: Cluster, namespace: str, name: str) -> None:
     await cluster.delete(CONFIG_MAP, namespace, f"{name}-server")
 
 
-async def _apply_deployment(cluster: Cluster, served: Served, replicas: int, live: Object | None) -> None:
+async def _apply_deployment(cluster: Cluster, owner: Owner, served: Served, replicas: int, live: Object | None) -> None:
     if live is None or _identity(live) != identity_of(served):
-        await cluster.apply(CONFIG_MAP, served.namespace, build_config_map(served))
-        await cluster.apply(DEPLOYMENT, served.namespace, build_deployment(served, replicas))
+        config_map, deployment = build_config_map(served), build_deployment(served, replicas)
+        if live is None:
+            await find_own(cluster, DEPLOYMENT, owner, served.name)
+        await find_own(cluster, CONFIG_MAP, owner, config_map["metadata"]["name"])
+        await cluster.apply(CONFIG_MAP, served.namespace, config_map)
+        await cluster.apply(DEPLOYMENT, served.namespace, deployment)
     elif live["spec"].get("replicas") != replicas:
         await cluster.patch(DEPLOYMENT, served.namespace, served.name, {"spec": {"replicas": replicas}})
 
@@ -72,12 +81,24 @@ async def _apply_deployment(cluster: Cluster, served: Served, replicas: int, liv
 async def apply_services(
     cluster: Cluster, model: Model, stable: str | None, peer: str | None, services: Sequence[Object]
 ) -> None:
-    """The endpoint and its two sides."""
+    """The endpoint and its two sides.
+
+    Raises:
+        RefusedError: the API server will not have one.
+        NameTakenError, NotGoneYetError: something that is not the model's has the name of one.
+    """
     assert model.spec is not None
-    existing = {s["metadata"]["name"]: _identity(s) for s in services}
+    existing = {s["metadata"]["name"]: _identity(s) for s in services if belongs_to(s, model.uid)}
     for service in build_services(model.body, model.spec, stable, peer):
-        if existing.get(service["metadata"]["name"]) != _identity(service):
+        name = service["metadata"]["name"]
+        if name not in existing:
+            await find_own(cluster, SERVICE, _owner(model), name)
+        if existing.get(name) != _identity(service):
             await cluster.apply(SERVICE, model.namespace, service)
+
+
+def _owner(model: Model) -> Owner:
+    return Owner(MODEL_DEPLOYMENT, model.body, takes_in=names.labels_for(model.name))
 
 
 def _identity(body: Object) -> str | None:

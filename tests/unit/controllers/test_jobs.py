@@ -7,8 +7,9 @@ import pytest
 from tests.unit.controllers.objects_in_memory import MODEL, NS, Object, ObjectsInMemory, build_context, put_secret
 
 from perennial.adapters.cluster import CONFIG_MAP, JOB, MODEL_DEPLOYMENT, MODEL_VERSION, POD, Kind
+from perennial.controllers.claims import NOT_GONE_YET
 from perennial.controllers.context import Context
-from perennial.controllers.jobs import NOT_GONE_YET, observe_job
+from perennial.controllers.jobs import observe_job
 from perennial.controllers.model_version import reconcile_version
 from perennial.controllers.objects import parse_version
 from perennial.controllers.queue import Key
