@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, get_args
 
-from perennial.adapters.cluster import MODEL_DEPLOYMENT, MODEL_VERSION
+from perennial.adapters.cluster import MODEL_VERSION
 from perennial.api.conditions import KStatus, find_condition, with_kstatus
 from perennial.api.model_version import ModelVersionSpec, ModelVersionStatus, Resolved, Verdict
+from perennial.controllers.adoption import adopt, find_model
 from perennial.controllers.context import Context, Refusal
 from perennial.controllers.jobs import ensure_job, note_lane, observe_job, take_lane
 from perennial.controllers.lanes import WaitsFor
-from perennial.controllers.objects import Model, Version, parse_model, parse_version, unacknowledged
+from perennial.controllers.objects import Model, Version, parse_version, unacknowledged
 from perennial.controllers.queue import Key
 from perennial.controllers.reports import read_features, read_trained
 from perennial.controllers.resolve import BlockedError, resolve_version
@@ -49,17 +50,17 @@ async def reconcile_version(context: Context, key: Key) -> timedelta | None:
     body = await context.cluster.get(MODEL_VERSION, key.namespace, key.name)
     if body is None or "deletionTimestamp" in body["metadata"]:
         context.lanes.release(key.namespace, key.name)
+        context.taken.discard((key.namespace, key.name))
         return None
     version = parse_version(body)
+    model = await find_model(context, version)
+    if model and not model.deleting:
+        version = await adopt(context, version, model)
     spec, problem = version.spec, version.problem or _mutated(version)
     if spec is None or problem:
         note_lane(context, version, version.status)
         await _stall(context, version, problem or "")
         return None
-    found = await context.cluster.get(MODEL_DEPLOYMENT, key.namespace, spec.model_deployment)
-    model = parse_model(found) if found else None
-    if model and not model.deleting:
-        version = await _adopt(context, version, model)
     if version.status.phase not in (None, "Pending"):
         return await _reconcile(context, _Seen(version, spec, model))
     if _queues(version) and await take_lane(context, version):
@@ -95,23 +96,6 @@ async def _stall(context: Context, version: Version, problem: str) -> None:
     )
     changes = {"conditions": conditions, "observed_generation": version.generation}
     await context.write_status(MODEL_VERSION, version.body, version.status.model_copy(update=changes))
-
-
-async def _adopt(context: Context, version: Version, model: Model) -> Version:
-    """A version made by hand belongs to its model from here on."""
-    owner = names.owner_reference("ModelDeployment", model.body)
-    metadata = version.body["metadata"]
-    owned = any(o["uid"] == model.uid for o in metadata.get("ownerReferences", []))
-    if owned and version.labels.get(names.MODEL) == model.name:
-        return version
-    patch = {
-        "metadata": {
-            "resourceVersion": metadata["resourceVersion"],
-            "labels": names.labels_for(model.name),
-            "ownerReferences": [*(o for o in metadata.get("ownerReferences", []) if o["uid"] != model.uid), owner],
-        }
-    }
-    return parse_version(await context.cluster.patch(MODEL_VERSION, version.namespace, version.name, patch))
 
 
 async def _reconcile(context: Context, seen: _Seen) -> timedelta | None:

@@ -20,11 +20,12 @@ MEASURED = 10
 
 
 async def observe_model(
-    context: Context, model: Model, versions: Sequence[Version], now: datetime, conflict: str | None
+    context: Context, model: Model, labelled: Sequence[Version], now: datetime, conflict: str | None
 ) -> ModelView:
-    """The model as a plan sees it."""
+    """The model as a plan sees it. An invalid version takes its name, and is nothing beyond that."""
     spec = model.spec
     assert spec is not None
+    versions = [v for v in labelled if v.spec]
     newest_first = sorted(versions, key=lambda v: (_revision(model, v), v.created_at), reverse=True)
     last = newest_first[0] if newest_first else None
     judged = next((v for v in newest_first if v.status.phase != "Failed"), None)
@@ -36,7 +37,7 @@ async def observe_model(
         uid=model.uid,
         created_at=model.created_at,
         min_outcomes=spec.health.min_outcomes,
-        next_version=names.version_name(model.name, next_free_revision(model, versions)),
+        next_version=_next_version(context, model, labelled),
         health=model.status.health,
         versions_exist=bool(versions),
         has_stable=model.status.stable is not None,
@@ -57,6 +58,13 @@ async def observe_model(
         pinned=spec.version is not None,
         conflict=conflict,
     )
+
+
+def _next_version(context: Context, model: Model, labelled: Sequence[Version]) -> str:
+    revision = next_free_revision(model, labelled)
+    while (model.namespace, names.version_name(model.name, revision)) in context.taken:
+        revision += 1
+    return names.version_name(model.name, revision)
 
 
 def _revision(model: Model, version: Version) -> int:
@@ -109,10 +117,14 @@ def _holds_lane(version: Version, now: datetime) -> bool:
 
 
 async def _counts(context: Context, model: Model, since: datetime | None, now: datetime) -> SampleCounts | None:
-    """Counted once in a monitor's interval, whatever else moves. None: what cannot be counted is not zero."""
+    """Counted once in a monitor's interval, whatever else moves. None: what cannot be counted is not zero.
+
+    While nothing can be counted, or the model's monitors say that the store is gone, each look asks anew.
+    """
     assert model.spec is not None
-    kept = context.counted.get(model.uid)
-    if kept and kept.asked == (since,) and now - kept.at < model.spec.interval:
+    kept, ready = context.counted.get(model.uid), find_condition(model.status.conditions, "StoreReady")
+    answers = ready is None or ready.status == "True"
+    if kept and kept.look and answers and kept.asked == (since,) and now - kept.at < model.spec.interval:
         return kept.look
     counts = await _count(context, model, since, now)
     context.counted[model.uid] = Kept((since,), now, counts)

@@ -100,8 +100,8 @@ async def _list_versions(context: Context, namespace: str, models: Sequence[str]
     )
     versions: dict[str, list[Version]] = {}
     for version in (parse_version(body) for bodies in listed for body in bodies):
-        if version.spec:
-            versions.setdefault(version.spec.model_deployment, []).append(version)
+        of = version.spec.model_deployment if version.spec else version.labels[names.MODEL]
+        versions.setdefault(of, []).append(version)
     return versions
 
 
@@ -172,8 +172,16 @@ def _take_lanes(context: Context, policy: Policy, spec: RetrainPolicySpec, wante
 
 
 async def _create(context: Context, policy: Policy, spec: RetrainPolicySpec, model: Model, new: NewVersion) -> bool:
-    """The plan is written already; a version's name is the lock, so creating again changes nothing."""
-    return await context.cluster.create(MODEL_VERSION, policy.namespace, _version_body(policy, spec, model, new))
+    """The plan is written already; a version's name is the lock, so creating again changes nothing.
+
+    A name that another model's version has, or an invalid one, is left to it: the next plan takes the next one.
+    """
+    if await context.cluster.create(MODEL_VERSION, policy.namespace, _version_body(policy, spec, model, new)):
+        return True
+    found = await context.cluster.get(MODEL_VERSION, policy.namespace, new.name)
+    if found and (found["metadata"].get("labels") or {}).get(names.MODEL) != model.name:
+        context.taken.add((policy.namespace, new.name))
+    return False
 
 
 def _version_body(policy: Policy, spec: RetrainPolicySpec, model: Model, new: NewVersion) -> Object:
