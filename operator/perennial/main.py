@@ -8,12 +8,13 @@ import sys
 import kopf
 from pydantic import ValidationError
 
-from perennial.controllers.wiring import Operator, wire
-from perennial.settings import read_settings
+from perennial.adapters.cluster import ClusterError
+from perennial.controllers.wiring import NotInstalledError, Operator, check_installed, wire
+from perennial.settings import Settings, read_settings
 
 
 def main() -> None:
-    """Run until told to stop; exit code 2 when a setting cannot be used."""
+    """Run until told to stop; exit code 2 when a setting cannot be used, 1 when the cluster cannot."""
     try:
         settings = read_settings(os.environ)
     except ValidationError as error:
@@ -23,10 +24,19 @@ def main() -> None:
         sys.exit(2)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    try:
+        asyncio.run(_run(settings))
+    except (NotInstalledError, ClusterError) as error:
+        sys.stderr.write(f"perennial: {error}\n")
+        sys.exit(1)
+
+
+async def _run(settings: Settings) -> None:
+    await check_installed()
     registry = kopf.OperatorRegistry()
     wire(Operator(settings), registry)
     scope = settings.namespaces
-    asyncio.run(kopf.operator(registry=registry, standalone=True, clusterwide=not scope, namespaces=scope))
+    await kopf.operator(registry=registry, standalone=True, clusterwide=not scope, namespaces=scope)
 
 
 if __name__ == "__main__":

@@ -115,6 +115,14 @@ class Cluster:
         items: list[Object] = (await self._call("GET", kind.path(namespace), query=query))["items"]
         return items
 
+    async def discover(self, api_version: str) -> set[str]:
+        """The plurals of the resources that a group's version has; none when it is not there."""
+        try:
+            found = await self._call("GET", f"/apis/{api_version}")
+        except NotFoundError:
+            return set()
+        return {resource["name"] for resource in found["resources"]}
+
     async def create(self, kind: Kind, namespace: str, body: Object) -> bool:
         """Create it; False when an object of that name is there already."""
         try:

@@ -22,11 +22,10 @@ from perennial.adapters.cluster import (
     Cluster,
     ConflictError,
     Kind,
-    NotFoundError,
 )
 from perennial.adapters.metrics import Metrics
 from perennial.adapters.store.store import SampleStores
-from perennial.api import GROUP, VERSION
+from perennial.api import API_VERSION, GROUP, VERSION
 from perennial.controllers.context import Context
 from perennial.controllers.jobs import note_lane
 from perennial.controllers.model_deployment import reconcile_model
@@ -46,6 +45,29 @@ _RECONCILES: dict[str, Callable[[Context, Key], Awaitable[timedelta | None]]] = 
     RETRAIN_POLICY.kind: reconcile_policy,
 }
 AT_ONCE = timedelta(seconds=0.1)
+
+
+WATCHED = (MODEL_DEPLOYMENT, RETRAIN_POLICY, MODEL_VERSION)
+
+
+class NotInstalledError(Exception):
+    """The CRDs are not there."""
+
+
+async def check_installed() -> None:
+    """kopf looks for the CRDs once: an operator that starts before them would be deaf for good, and ready.
+
+    Raises:
+        NotInstalledError: the API server does not have them.
+        ClusterError: it does not answer.
+    """
+    cluster = await Cluster.connect(lambda _: None)
+    try:
+        missing = {kind.plural for kind in WATCHED} - await cluster.discover(API_VERSION)
+    finally:
+        await cluster.close()
+    if missing:
+        raise NotInstalledError(f"no {', '.join(sorted(missing))} in {API_VERSION}: apply the CRDs (manifests/crds)")
 
 
 class Operator:
@@ -73,11 +95,10 @@ class Operator:
     async def _recount(self, namespace: str | None) -> None:
         """What trains already counts against the limits before the first plan is made."""
         assert self._context is not None
-        with contextlib.suppress(NotFoundError):  # the CRDs may come later
-            for body in await self._context.cluster.list(MODEL_VERSION, namespace):
-                with contextlib.suppress(ValidationError):  # of a status from elsewhere: it is no reason not to start
-                    version = parse_version(body)
-                    note_lane(self._context, version, version.status)
+        for body in await self._context.cluster.list(MODEL_VERSION, namespace):
+            with contextlib.suppress(ValidationError):  # of a status from elsewhere: it is no reason not to start
+                version = parse_version(body)
+                note_lane(self._context, version, version.status)
 
     async def stop(self) -> None:
         """End the work; what was half done is done again by the next process."""
@@ -117,6 +138,8 @@ class Operator:
         body, gone = event["object"], event["type"] == "DELETED"
         for key in list(self._relations.concerned(kind, body, gone=gone)):
             self.queue.add(key)
+        if gone and self._context:
+            self._context.forget(body["metadata"]["uid"])
 
 
 def wire(operator: Operator, registry: kopf.OperatorRegistry) -> None:
@@ -144,7 +167,7 @@ def wire(operator: Operator, registry: kopf.OperatorRegistry) -> None:
 
         return noticed
 
-    for kind in (MODEL_DEPLOYMENT, RETRAIN_POLICY, MODEL_VERSION):
+    for kind in WATCHED:
         kopf.on.event(GROUP, VERSION, kind.plural, id=kind.plural, registry=registry)(watch(kind))
     ours = {names.MODEL: kopf.PRESENT}
     for kind in (DEPLOYMENT, JOB):
