@@ -1,5 +1,6 @@
 """What a ModelDeployment's monitors see in the sample store, and what is known when it does not answer."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -78,7 +79,8 @@ async def _look_at_canary(
         )
     except StoreError as error:
         return error
-    evidence = decide_evidence(
+    evidence = await asyncio.to_thread(  # seconds, where labels are short and the canary is old
+        decide_evidence,
         spec.samples.contract,
         look,
         stable=stable.uid,

@@ -78,7 +78,7 @@ def decide_evidence(
     else:
         served = [block for block in look.unpaired if block.block < first_open]
         comparison = _unpaired(served, stable, challenger, coarse)
-    better, worse = (_evidence(comparison, sign, lag) for sign in (1, -1))
+    better, worse = _evidence(comparison, lag)
     difference = comparison.difference
     return Evidence(
         pairs=comparison.rows,
@@ -160,11 +160,14 @@ def wealth_path(
     return path
 
 
-def _evidence(comparison: Comparison, sign: int, lag: int) -> float:
+def _evidence(comparison: Comparison, lag: int) -> tuple[float, float]:
+    """For the canary and against it, both in one go."""
     if not comparison.blocks:
-        return 1.0
-    path = wealth_path(comparison.blocks, sign * comparison.results, comparison.weights, lag)
-    return significant(min(max(float(path[-1]), 0.0), MOST_EVIDENCE))
+        return 1.0, 1.0
+    results = np.stack([comparison.results, -comparison.results], axis=1)
+    path = wealth_path(comparison.blocks, results, comparison.weights, lag)
+    better, worse = (significant(min(max(float(end), 0.0), MOST_EVIDENCE)) for end in path[-1])
+    return better, worse
 
 
 def _paired(blocks: Sequence[PairBlock], coarse: int) -> Comparison:
