@@ -41,6 +41,7 @@ async def observe_model(
         health=model.status.health,
         versions_exist=bool(versions),
         has_stable=model.status.stable is not None,
+        incoming=model.status.incoming,
         in_flight=tuple(
             InFlight(v.name, v.status.phase or "Pending", v.spec.trigger if v.spec else Trigger(), _holds_lane(v, now))
             for v in newest_first
