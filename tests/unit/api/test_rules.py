@@ -240,7 +240,7 @@ def _bounds() -> Iterator[tuple[str, str, float]]:
     for kind, schema in SPECS.items():
         for path, node in nodes(schema):
             step = 1 if node.get("type") == "integer" else 1e-6
-            for bound in {"minimum", "maximum"} & node.keys():
+            for bound in [name for name in ("minimum", "maximum") if name in node]:
                 for value in (node[bound] - step, node[bound], node[bound] + step):
                     if not path.endswith("[]"):
                         yield kind, path, value
