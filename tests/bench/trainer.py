@@ -31,9 +31,9 @@ from perennial.adapters.store.schema import reports_table, samples_table
 from perennial_contract.task import AlgorithmName, TrainingTask
 from perennial_trainer.algorithms import find_algorithm
 from perennial_trainer.algorithms.base import Labelled
-from perennial_trainer.database import connect
 from perennial_trainer.dataset import inspect_table, load_rows
 from perennial_trainer.progress import Throttle, log_rounds, start_log
+from perennial_trainer.sources import open_source
 
 ROWS, FEATURES = 316_767, 50
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -147,9 +147,9 @@ def measure_loading(data: Labelled) -> float:
         engine.dispose()
         fill(url, names, data)
         task = make_task(rows)
-        with connect(url) as connection:
-            table = inspect_table(connection, task)
-            spent = [seconds(lambda: load_rows(connection, task, table)) for _ in range(3)]
+        with open_source(url) as source:
+            table = inspect_table(source, task)
+            spent = [seconds(lambda: load_rows(source, task, table)) for _ in range(3)]
     rate: float = rows / statistics.median(spent)
     print(f"loading: {rows} rows × {features} features in {statistics.median(spent):.1f} s, {rate:.0f} rows/s")
     return rate

@@ -14,6 +14,7 @@ from perennial_trainer.database import connect
 from perennial_trainer.dataset import Rows, inspect_table, load_rows
 from perennial_trainer.errors import TaskWrong, Unavailable
 from perennial_trainer.main import main
+from perennial_trainer.sources import open_source
 
 
 @pytest.fixture
@@ -43,8 +44,8 @@ def odd_market() -> list[dict[str, object]]:
 
 def load(url: str, bench: Bench) -> Rows:
     task = bench.task()
-    with connect(url) as connection:
-        return load_rows(connection, task, inspect_table(connection, task))
+    with open_source(url) as source:
+        return load_rows(source, task, inspect_table(source, task))
 
 
 def execute(url: str, statement: str) -> None:
@@ -99,8 +100,8 @@ def test_features_of_every_numeric_type_are_read_as_they_are(filled: str, tmp_pa
     )
     bench = Bench(tmp_path, rows=market(1_000))
     samples = {"label_delay": "5h", "table": "typed"}
-    with connect(filled) as connection:
-        table = inspect_table(connection, bench.task(samples=samples))
+    with open_source(filled) as source:
+        table = inspect_table(source, bench.task(samples=samples))
         assert [(feature.name, feature.dtype) for feature in table.features] == [
             ("Real", "float32"),
             ("small", "int64"),
@@ -108,7 +109,7 @@ def test_features_of_every_numeric_type_are_read_as_they_are(filled: str, tmp_pa
             ("exact", "float64"),
         ]
         task = bench.task(samples={**samples, "features": ["exact", "flag", "big"]})
-        rows = load_rows(connection, task, inspect_table(connection, task))
+        rows = load_rows(source, task, inspect_table(source, task))
     assert (rows.matrix(["exact"]) == 0.25).all()
     assert (rows.matrix(["big"]) == 8).all()
     assert set(rows.matrix(["flag"])[:, 0][3:]) >= {0.0, 1.0}

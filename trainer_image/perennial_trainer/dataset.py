@@ -12,13 +12,12 @@ from sqlalchemy.types import TypeEngine
 from perennial_contract.report import Feature
 from perennial_contract.samples import RESERVED_COLUMNS, SAMPLE_COLUMNS
 from perennial_contract.task import TrainingTask
-from perennial_trainer.database import read_columns
 from perennial_trainer.errors import NotEnoughData, TaskWrong
 from perennial_trainer.instants import to_micros
 from perennial_trainer.progress import Throttle, log
-from perennial_trainer.reading import FloatArray, IntArray, read_chunks
+from perennial_trainer.reading import FloatArray, IntArray
+from perennial_trainer.sources import Source, Types
 
-Types = dict[str, TypeEngine[object]]
 Dtype = Literal["float64", "float32", "int64", "bool"]
 
 
@@ -59,19 +58,19 @@ class Table:
     features: tuple[Feature, ...]
 
 
-def inspect_table(connection: sa.Connection, task: TrainingTask) -> Table:
+def inspect_table(source: Source, task: TrainingTask) -> Table:
     """The samples table and the contract's features in it.
 
     Raises:
         TaskWrong: the table or a column is missing, or of a type that cannot work.
     """
     name = task.samples.table
-    types = read_columns(connection, name)
+    types = source.columns(name)
     if types is None:
         raise TaskWrong(f"samples.table: no table or view {name!r} in the sample store; run `perennial store init`")
     _require(types, SAMPLE_COLUMNS, name, "every samples table has it")
     at = types["at"]
-    if connection.dialect.name == "postgresql" and not getattr(at, "timezone", False):
+    if source.keeps_zones and not getattr(at, "timezone", False):
         raise TaskWrong(f"column at of {name}: {at} has no time zone; make it timestamptz")
     features = _declared(types, task) if task.samples.features else _numeric(types)
     if not features:
@@ -117,8 +116,9 @@ def _dtype(kind: TypeEngine[object]) -> Dtype | None:
     return "float64" if isinstance(kind, sa.Numeric | sa.Float) else None
 
 
-def load_rows(connection: sa.Connection, task: TrainingTask, table: Table, also: Sequence[str] = ()) -> Rows:
-    """The window's resolved rows with the features, and the columns that only the champion reads (``also``).
+def load_rows(source: Source, task: TrainingTask, table: Table, also: Sequence[str] = ()) -> Rows:
+    """The window's rows that were resolved when the attempt was planned, with the features, and the columns that only
+    the champion reads (``also``).
 
     Raises:
         TaskWrong: a column of ``also`` is missing.
@@ -129,7 +129,7 @@ def load_rows(connection: sa.Connection, task: TrainingTask, table: Table, also:
     _require(table.types, names, table.name, "the champion reads it")
     throttle, count, chunks = Throttle(), 0, []
     since = task.until - task.data_window
-    for chunk in read_chunks(connection, table.name, table.types, names, since, task.visible_until):
+    for chunk in source.chunks(table.name, table.types, names, since, task.visible_until, task.until):
         count += len(chunk.keys)
         chunks.append(chunk)
         if throttle.due():

@@ -20,11 +20,11 @@ from perennial_contract.task import ArtifactRef, TrainingTask
 from perennial_trainer.algorithms import find_algorithm
 from perennial_trainer.algorithms.base import Model
 from perennial_trainer.artifacts import fetch_artifact, find_artifact, publish_artifact
-from perennial_trainer.database import connect
 from perennial_trainer.errors import TaskWrong
 from perennial_trainer.existing import ExistingModel, read_report
 from perennial_trainer.progress import log
-from perennial_trainer.reports import ReportRow, write_report
+from perennial_trainer.reports import ReportRow
+from perennial_trainer.sources import open_source
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class Delivery:
             report=texts[REPORT_FILE],
             profile=texts[PROFILE_FILE],
         )
-        with connect(self.samples_url) as connection:
-            write_report(connection, row)
+        with open_source(self.samples_url) as source:
+            source.write_report(row)
 
 
 def _build_manifest(task: TrainingTask, report: TrainingReport, directory: Path, model_file: str) -> Manifest:

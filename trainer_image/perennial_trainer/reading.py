@@ -13,14 +13,13 @@ from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.sql.elements import ColumnElement, quoted_name
 from sqlalchemy.types import TypeEngine
 
+from perennial_contract.recording import UNRESOLVED
 from perennial_trainer.errors import NotEnoughData
 from perennial_trainer.instants import to_micros
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-UNRESOLVED = -(2**62)
-"""``resolved_at`` of a row whose outcome has no time."""
 _CHUNK_ROWS = 20_000
 _HEADER_BYTES = 19
 _KEYS = 4
@@ -42,14 +41,21 @@ def read_chunks(
     features: Sequence[str],
     since: datetime,
     until: datetime,
+    known_at: datetime,
 ) -> Iterator[Chunk]:
-    """Rows with since ≤ at ≤ until and a target, in the database's order."""
+    """Rows with since ≤ at ≤ until and a target that was there at ``known_at``, in the database's order."""
     columns: dict[str, sa.ColumnClause[Any]] = {
         name: sa.column(quoted_name(name, quote=True), kind) for name, kind in types.items()
     }
     # SQLite keeps no zones: what is compared must be UTC.
-    begin, end = since.astimezone(UTC), until.astimezone(UTC)
-    where = (columns["at"] >= begin, columns["at"] <= end, columns["target"].is_not(None))
+    begin, end, known = (moment.astimezone(UTC) for moment in (since, until, known_at))
+    resolved = columns["resolved_at"]
+    where = (
+        columns["at"] >= begin,
+        columns["at"] <= end,
+        columns["target"].is_not(None),
+        sa.or_(resolved.is_(None), resolved <= known),
+    )
     source = sa.table(quoted_name(table, quote=True), *columns.values())
     keys = [columns[name] for name in ("at", "resolved_at", "series", "id")]
     values = [columns[name] for name in ("target", "reward", *features)]

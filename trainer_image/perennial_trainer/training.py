@@ -11,7 +11,6 @@ from perennial_contract.report import Dataset, Evaluation, Feature, TrainingRepo
 from perennial_contract.task import ArtifactRef, TrainingTask
 from perennial_trainer.algorithms import find_algorithm
 from perennial_trainer.algorithms.base import Labelled, Model
-from perennial_trainer.database import connect
 from perennial_trainer.dataset import Rows, check_rows, inspect_table, load_rows
 from perennial_trainer.delivery import Delivery
 from perennial_trainer.evaluate import Holdout, Scored, choose_metric, evaluate
@@ -20,7 +19,7 @@ from perennial_trainer.instants import to_instant
 from perennial_trainer.profile import profile_features
 from perennial_trainer.progress import Throttle, log, log_rounds
 from perennial_trainer.reading import FloatArray
-from perennial_trainer.reports import check_reports_table
+from perennial_trainer.sources import open_source
 from perennial_trainer.split import MIN_TRAINING_ROWS, Split, check_count, split_rows, split_stopping
 
 Clock = Callable[[], datetime]
@@ -35,8 +34,8 @@ def run_task(task: TrainingTask, samples_url: str, clock: Clock) -> ArtifactRef:
     """
     find_algorithm(task.algorithm.name)
     choose_metric(task.evaluation)
-    with connect(samples_url) as connection:
-        check_reports_table(connection)
+    with open_source(samples_url) as source:
+        source.check_reports()
     with tempfile.TemporaryDirectory(prefix="perennial-") as scratch:
         delivery = Delivery(task, samples_url, Path(scratch))
         if task.brought is None and (earlier := delivery.find_earlier(clock())):
@@ -99,11 +98,11 @@ class _Data:
 def _prepare(
     task: TrainingTask, samples_url: str, champion: ExistingModel | None, brought: ExistingModel | None
 ) -> _Data:
-    with connect(samples_url) as connection:
-        table = inspect_table(connection, task)
+    with open_source(samples_url) as source:
+        table = inspect_table(source, task)
         if brought:
             check_brought(task, brought.manifest, table.features)
-        rows = load_rows(connection, task, table, champion.names if champion else ())
+        rows = load_rows(source, task, table, champion.names if champion else ())
     min_training = 0 if brought else MIN_TRAINING_ROWS
     check_count(rows, task.holdout, min_training)
     check_rows(rows, table.features)

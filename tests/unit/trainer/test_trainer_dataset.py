@@ -8,16 +8,16 @@ import pytest
 from tests.unit.trainer.workbench import FEATURES, HOUR, START, Bench, market
 
 from perennial_contract.task import TrainingTask
-from perennial_trainer.database import connect
 from perennial_trainer.dataset import Rows, Table, check_rows, inspect_table, load_rows
 from perennial_trainer.errors import NotEnoughData, TaskWrong, Unavailable
 from perennial_trainer.instants import to_micros
+from perennial_trainer.sources import open_source
 
 
 def load(bench: Bench, task: TrainingTask, also: tuple[str, ...] = ()) -> tuple[Table, Rows]:
-    with connect(bench.url) as connection:
-        table = inspect_table(connection, task)
-        rows = load_rows(connection, task, table, also)
+    with open_source(bench.url) as source:
+        table = inspect_table(source, task)
+        rows = load_rows(source, task, table, also)
     check_rows(rows, table.features)
     return table, rows
 
@@ -184,14 +184,14 @@ def test_targets_other_than_0_and_1_are_refused(loaded: Bench) -> None:
     ],
 )
 def test_a_wrong_url_is_refused_without_its_password(url: str, message: str) -> None:
-    with pytest.raises(TaskWrong, match=message) as caught, connect(url):
+    with pytest.raises(TaskWrong, match=message) as caught, open_source(url):
         pass
     assert "hunter2" not in str(caught.value)
 
 
 def test_a_database_that_does_not_answer_may_answer_later() -> None:
     url = "postgresql+psycopg://user:hunter2@127.0.0.1:9/db?connect_timeout=2"
-    with pytest.raises(Unavailable) as caught, connect(url):
+    with pytest.raises(Unavailable) as caught, open_source(url):
         pass
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
