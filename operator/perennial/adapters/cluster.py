@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -72,6 +72,40 @@ _ERRORS: Mapping[int, type[ClusterError]] = {
 
 Observer = Callable[[str], None]
 """Told the HTTP method of each request."""
+
+
+class Objects(Protocol):
+    """What controllers ask of an API server. `Cluster` has one behind it; a replay keeps the objects itself."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """The object, or None."""
+        ...
+
+    async def list(
+        self, kind: Kind, namespace: str | None, selector: str | Mapping[str, str] = "", *, latest: bool = False
+    ) -> list[Object]:
+        """The objects of a namespace (or of all) that a label selector matches."""
+        ...
+
+    async def create(self, kind: Kind, namespace: str, body: Object) -> bool:
+        """Create it; False when an object of that name is there already."""
+        ...
+
+    async def apply(self, kind: Kind, namespace: str, body: Object) -> Object:
+        """What we declare becomes so, what others own stays."""
+        ...
+
+    async def patch(self, kind: Kind, namespace: str, name: str, body: Object) -> Object:
+        """Merge patch; with metadata.resourceVersion in the body it fails when somebody wrote first."""
+        ...
+
+    async def replace_status(self, kind: Kind, observed: Object, status: Object) -> Object:
+        """Write the whole status, provided that nobody wrote since `observed` was read."""
+        ...
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
+        """Delete it and what it owns; gone already is as good."""
+        ...
 
 
 class Cluster:

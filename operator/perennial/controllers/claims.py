@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from perennial.adapters.cluster import Cluster, Kind
+from perennial.adapters.cluster import Kind, Objects
 from perennial.controllers.objects import Object, belongs_to
 
 NOT_GONE_YET = timedelta(seconds=2)
@@ -39,7 +39,7 @@ class Owner:
         return str(self.body["metadata"]["uid"])
 
 
-async def find_own(cluster: Cluster, kind: Kind, owner: Owner, name: str) -> Object | None:
+async def find_own(cluster: Objects, kind: Kind, owner: Owner, name: str) -> Object | None:
     """The owner's own object of that name, or None when the name is free.
 
     Raises:

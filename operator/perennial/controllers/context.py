@@ -7,11 +7,10 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from perennial.adapters.cluster import EVENT, SECRET, Cluster, ClusterError, Kind
+from perennial.adapters.cluster import EVENT, SECRET, ClusterError, Kind, Objects
 from perennial.adapters.metrics import Metrics
-from perennial.adapters.store.store import SampleStores
 from perennial.api.base import Status
 from perennial.api.shared import SecretKeyRef
 from perennial.controllers.lanes import Lanes
@@ -50,12 +49,24 @@ class Refusal:
     message: str
 
 
+class Stores(Protocol):
+    """The sample stores by URL."""
+
+    def at(self, url: str) -> SampleStore:
+        """The store of a URL.
+
+        Raises:
+            StoreMisconfigured: the URL cannot be used.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class Context:
     """Adapters and settings. What is remembered here is a cache: losing it costs a look, nothing else."""
 
-    cluster: Cluster
-    stores: SampleStores
+    cluster: Objects
+    stores: Stores
     metrics: Metrics
     settings: Settings
     now: Callable[[], datetime] = utc_now

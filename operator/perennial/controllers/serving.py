@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from perennial.adapters.cluster import CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE, Cluster
+from perennial.adapters.cluster import CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE, Objects
 from perennial.controllers.claims import Owner, find_own
 from perennial.controllers.objects import Model, Object, Version, belongs_to
 from perennial.domain.traffic import Replicas
@@ -33,7 +33,7 @@ def _served(model: Model, version: Version, track: Track, image: str) -> Served 
 
 
 async def apply_replicas(
-    cluster: Cluster,
+    cluster: Objects,
     model: Model,
     versions: Mapping[str, Version],
     wanted: Replicas,
@@ -53,20 +53,20 @@ async def apply_replicas(
             await _apply_deployment(cluster, _owner(model), served, replicas, existing.get(served.name))
 
 
-async def delete_unwanted(cluster: Cluster, model: Model, wanted: Replicas, deployments: Sequence[Object]) -> None:
+async def delete_unwanted(cluster: Objects, model: Model, wanted: Replicas, deployments: Sequence[Object]) -> None:
     """What must not run goes even when something that should run was refused, or traffic would stay where it was."""
     kept = {names.serving_name(version, track) for version, track in wanted}
     for name in sorted({d["metadata"]["name"] for d in deployments} - kept):
         await delete_serving(cluster, model.namespace, name)
 
 
-async def delete_serving(cluster: Cluster, namespace: str, name: str) -> None:
+async def delete_serving(cluster: Objects, namespace: str, name: str) -> None:
     """A Deployment and what its pods were told."""
     await cluster.delete(DEPLOYMENT, namespace, name)
     await cluster.delete(CONFIG_MAP, namespace, f"{name}-server")
 
 
-async def _apply_deployment(cluster: Cluster, owner: Owner, served: Served, replicas: int, live: Object | None) -> None:
+async def _apply_deployment(cluster: Objects, owner: Owner, served: Served, replicas: int, live: Object | None) -> None:
     if live is None or _identity(live) != identity_of(served):
         config_map, deployment = build_config_map(served), build_deployment(served, replicas)
         if live is None:
@@ -79,7 +79,7 @@ async def _apply_deployment(cluster: Cluster, owner: Owner, served: Served, repl
 
 
 async def apply_services(
-    cluster: Cluster, model: Model, stable: str | None, peer: str | None, services: Sequence[Object]
+    cluster: Objects, model: Model, stable: str | None, peer: str | None, services: Sequence[Object]
 ) -> None:
     """The endpoint and its two sides.
 

@@ -6,8 +6,8 @@ No kopf handler keeps state on an object, so kopf writes nothing: no finalizer, 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import kopf
@@ -26,24 +26,17 @@ from perennial.adapters.cluster import (
 from perennial.adapters.metrics import Metrics
 from perennial.adapters.store.store import SampleStores
 from perennial.api import API_VERSION, GROUP, VERSION
-from perennial.controllers.context import Context
+from perennial.controllers.context import Context, utc_now
 from perennial.controllers.jobs import note_lane
-from perennial.controllers.model_deployment import reconcile_model
-from perennial.controllers.model_version import reconcile_version
 from perennial.controllers.objects import parse_version
 from perennial.controllers.queue import Key, WorkQueue
+from perennial.controllers.reconciles import RECONCILES
 from perennial.controllers.relations import Relations
-from perennial.controllers.retrain_policy import reconcile_policy
 from perennial.controllers.web import serve
 from perennial.resources import names
 from perennial.settings import Settings
 
 Object = dict[str, Any]
-_RECONCILES: dict[str, Callable[[Context, Key], Awaitable[timedelta | None]]] = {
-    MODEL_DEPLOYMENT.kind: reconcile_model,
-    MODEL_VERSION.kind: reconcile_version,
-    RETRAIN_POLICY.kind: reconcile_policy,
-}
 AT_ONCE = timedelta(seconds=0.1)
 
 
@@ -73,11 +66,12 @@ async def check_installed() -> None:
 class Operator:
     """One process' worth of controllers."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, now: Callable[[], datetime] = utc_now) -> None:
+        self.settings, self._now = settings, now
         self.metrics = Metrics()
         self.queue = WorkQueue(self._reconcile, settings.workers)
         self._context: Context | None = None
+        self._open = contextlib.AsyncExitStack()
         self._relations = Relations()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -87,7 +81,9 @@ class Operator:
         stores = SampleStores(observer=lambda look, took: seconds.labels(look).observe(took))
         requests = self.metrics.requests
         cluster = await Cluster.connect(lambda method: requests.labels(method).inc())
-        self._context = Context(cluster, stores, self.metrics, self.settings)
+        self._open.push_async_callback(cluster.close)
+        self._open.callback(stores.close)
+        self._context = Context(cluster, stores, self.metrics, self.settings, self._now)
         for namespace in self.settings.namespaces or (None,):
             await self._recount(namespace)
         self._tasks = [asyncio.create_task(self.queue.run()), asyncio.create_task(serve(self))]
@@ -106,9 +102,7 @@ class Operator:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        if self._context:
-            await self._context.cluster.close()
-            self._context.stores.close()
+        await self._open.aclose()
 
     @property
     def ready(self) -> bool:
@@ -124,7 +118,7 @@ class Operator:
         assert self._context is not None
         started = time.perf_counter()
         try:
-            return await _RECONCILES[key.kind](self._context, key)
+            return await RECONCILES[key.kind](self._context, key)
         except ConflictError:
             return AT_ONCE  # somebody wrote in between: no fault of anyone's, observe again
         except Exception:
