@@ -7,6 +7,7 @@ import typer
 
 COMMANDS = {
     "store": "Create the sample store, load samples, see what stands in it.",
+    "replay": "Run a policy over recorded history with no cluster, and see what it would have done.",
     "example": "Build samples from real market prices: btc, sp500.",
 }
 """Modules of `perennial.commands`, each with an ``entry`` (a Typer or a function), and how the overview puts them."""

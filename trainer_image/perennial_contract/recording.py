@@ -4,6 +4,7 @@ A recording is a folder with a folder a table in it: ``recording.json``, ``keys.
 in the order of (at, series, id). Reports of versions trained on it are written to ``reports/<uid>.json`` beside them.
 """
 
+import hashlib
 from typing import Literal
 
 from pydantic import Field
@@ -41,3 +42,10 @@ class ReportDocument(Document):
     manifest: str
     report: str
     profile: str
+
+
+def key_hash(value: object) -> int:
+    """The first 8 bytes of the MD5 of a series or an id as a signed number; 0 for none. The same order everywhere."""
+    if value is None:
+        return 0
+    return int.from_bytes(hashlib.md5(str(value).encode(), usedforsecurity=False).digest()[:8], "big", signed=True)

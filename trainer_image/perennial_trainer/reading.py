@@ -1,6 +1,5 @@
 """Reads samples as arrays: PostgreSQL by binary COPY (no Python object a value), anything else row by row."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.sql.elements import ColumnElement, quoted_name
 from sqlalchemy.types import TypeEngine
 
-from perennial_contract.recording import UNRESOLVED
+from perennial_contract.recording import UNRESOLVED, key_hash
 from perennial_trainer.errors import NotEnoughData
 from perennial_trainer.instants import to_micros
 
@@ -77,7 +76,7 @@ def _micros(column: ColumnElement[Any]) -> ColumnElement[int]:
 
 
 def _hash(column: ColumnElement[Any]) -> ColumnElement[int]:
-    """The first 8 bytes of the MD5 of its text: a fixed width for COPY, and the same order in every database."""
+    """`recording.key_hash`: a fixed width for COPY, and the same order in every database."""
     digits = sa.func.substr(sa.func.md5(sa.cast(column, sa.Text)), 1, 16)
     return sa.func.coalesce(sa.cast(sa.cast(sa.literal("x") + digits, BIT(64)), sa.BigInteger), 0)
 
@@ -124,7 +123,7 @@ def _read_rows(connection: sa.Connection, statement: sa.Select[*tuple[Any, ...]]
     result = connection.execution_options(yield_per=_CHUNK_ROWS).execute(statement)
     names = list(result.keys())
     for rows in result.partitions():
-        keys = [(_epoch(at), _epoch(resolved), _digest(series), _digest(key)) for at, resolved, series, key, *_ in rows]
+        keys = [(_epoch(at), _epoch(known), key_hash(series), key_hash(key)) for at, known, series, key, *_ in rows]
         values = [row[_KEYS:] for row in rows]
         try:
             numbers = np.array(values, dtype=np.float64)
@@ -145,10 +144,3 @@ def _epoch(at: datetime | None) -> int:
     if at is None:
         return UNRESOLVED
     return to_micros(at.replace(tzinfo=UTC) if at.tzinfo is None else at)
-
-
-def _digest(value: object) -> int:
-    """As `_hash`."""
-    if value is None:
-        return 0
-    return int.from_bytes(hashlib.md5(str(value).encode(), usedforsecurity=False).digest()[:8], "big", signed=True)

@@ -21,6 +21,8 @@ async def observe_served(addresses: list[str], port: int, max_latency_seconds: f
         addresses: of the pods.
         max_latency_seconds: what is later is slow; rounded up to the next bound of the servers' histogram.
     """
+    if not addresses:
+        return {}
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
         pages = await asyncio.gather(*(_fetch(session, address, port) for address in addresses))
     told = (

@@ -22,6 +22,12 @@ from perennial_contract.report import JobSummary
 Object = dict[str, Any]
 
 
+class Unchanging(dict[str, Any]):
+    """A body that nobody will ever change: it is parsed once, however often it is looked at."""
+
+    parsed: Any = None
+
+
 S = TypeVar("S", bound=Spec)
 T = TypeVar("T", bound=Status)
 
@@ -74,6 +80,15 @@ Version = Parsed[ModelVersionSpec, ModelVersionStatus]
 
 
 def _parse(body: Object, spec: type[S], status: type[T]) -> Parsed[S, T]:
+    if not isinstance(body, Unchanging):
+        return _parse_anew(body, spec, status)
+    if body.parsed is None:
+        body.parsed = _parse_anew(body, spec, status)
+    found: Parsed[S, T] = body.parsed
+    return found
+
+
+def _parse_anew(body: Object, spec: type[S], status: type[T]) -> Parsed[S, T]:
     state = status.model_validate(body.get("status") or {})
     try:
         return Parsed(body, parse_spec(spec, body.get("spec") or {}), state)

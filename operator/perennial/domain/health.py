@@ -92,14 +92,36 @@ def decide_health(
     )
 
 
-def _figures_of(look: HealthLook, flagged: bool) -> Figures | None:
-    blocks = look.blocks
-    ids = [block.block for block in blocks]
-    wins = ratio_of(ids, [block.wins for block in blocks], [block.acted for block in blocks])
+def win_rate_of(blocks: Sequence[BlockRow]) -> tuple[Ratio, float, Interval] | None:
+    """Wins / acted over blocks, what it rests on in effective outcomes, and its Wilson bounds, each one-sided at 95 %.
+
+    None: nothing was acted on.
+    """
+    wins = ratio_of([b.block for b in blocks], [b.wins for b in blocks], [b.acted for b in blocks])
     if wins is None:
         return None
     effective = wins.effective(wins.value * (1 - wins.value))
     lower, upper = wilson_bounds(wins.value, effective, CONFIDENCE)
+    return (
+        wins,
+        effective,
+        Interval(
+            value=significant(wins.value),
+            lower=significant(lower),
+            upper=significant(upper),
+            outcomes=round(wins.total),
+            effective_outcomes=round(effective, 1),
+        ),
+    )
+
+
+def _figures_of(look: HealthLook, flagged: bool) -> Figures | None:
+    blocks = look.blocks
+    ids = [block.block for block in blocks]
+    found = win_rate_of(blocks)
+    if found is None:
+        return None
+    wins, effective, interval = found
     confidence = LEAVE_CONFIDENCE if flagged else CONFIDENCE
     reward = ratio_of(ids, [block.reward_sum for block in blocks], [block.rewarded for block in blocks])
     row_variance = 0.0
@@ -112,13 +134,7 @@ def _figures_of(look: HealthLook, flagged: bool) -> Figures | None:
     return Figures(
         wins=wins,
         effective=effective,
-        interval=Interval(
-            value=significant(wins.value),
-            lower=significant(lower),
-            upper=significant(upper),
-            outcomes=round(wins.total),
-            effective_outcomes=round(effective, 1),
-        ),
+        interval=interval,
         confidence=confidence,
         bound=wilson_bounds(wins.value, effective, confidence)[1],
         reward=reward,

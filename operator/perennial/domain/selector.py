@@ -1,5 +1,6 @@
 """Label selectors, as Kubernetes reads them."""
 
+import re
 from collections.abc import Callable, Mapping
 
 from perennial.api.retrain_policy import LabelRequirement, Selector
@@ -23,6 +24,24 @@ def to_query(selector: Selector) -> str:
     """The selector as a query of the API server takes it: ``book=spot,desk in (a,b),!old``."""
     equal = [f"{key}={value}" for key, value in selector.match_labels.items()]
     return ",".join([*equal, *map(_clause, selector.match_expressions)])
+
+
+def parse_query(text: str) -> Selector:
+    """The selector that a query stands for: the inverse of `to_query`."""
+    clauses = [_requirement(clause) for clause in re.split(r",(?![^()]*\))", text) if clause]
+    return Selector(match_expressions=clauses)
+
+
+def _requirement(clause: str) -> LabelRequirement:
+    if inside := re.fullmatch(r"(\S+) (in|notin) \((.*)\)", clause):
+        operator = "In" if inside[2] == "in" else "NotIn"
+        return LabelRequirement(key=inside[1], operator=operator, values=inside[3].split(","))
+    if clause.startswith("!"):
+        return LabelRequirement(key=clause[1:], operator="DoesNotExist")
+    key, equal, value = clause.partition("=")
+    if equal:
+        return LabelRequirement(key=key, operator="In", values=[value])
+    return LabelRequirement(key=key, operator="Exists")
 
 
 def _clause(requirement: LabelRequirement) -> str:

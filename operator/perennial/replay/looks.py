@@ -1,0 +1,287 @@
+"""The looks of `domain.evidence` over arrays: the same sums as `adapters.store.queries`, at a simulated instant."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perennial.adapters.recording import Floats, Ints, to_instant, to_micros
+from perennial.domain.evidence import (
+    CALIBRATION_BINS,
+    BlockRow,
+    CalibrationBin,
+    HealthLook,
+    PairBlock,
+    PairLook,
+    ReportRow,
+    SampleCounts,
+    StoreMisconfigured,
+    VersionBlock,
+    late_slack,
+)
+from perennial.replay.predictions import LIVE, Predictions
+from perennial.replay.reports import ReportFolder
+from perennial_contract.recording import UNRESOLVED
+from perennial_contract.samples import Decision, SampleContract
+
+Bools = NDArray[np.bool_]
+
+
+class RecordedStore:
+    """A `SampleStore` that shows of a recording what was known at the instant of a look, and nothing later."""
+
+    def __init__(self, models: Mapping[str, Predictions], reports: ReportFolder) -> None:
+        self._models, self._reports = models, reports
+
+    def at(self, _: str) -> "RecordedStore":
+        """Every URL of a replay leads here."""
+        return self
+
+    async def check(self, contract: SampleContract, recorded_by: Literal["Server", "Client"] = "Server") -> None:
+        """What there is was checked when it was recorded."""
+
+    async def read_report(self, version_uid: str) -> ReportRow | None:
+        """See `SampleStore`."""
+        return self._reports.read(version_uid)
+
+    async def observe_health(
+        self,
+        contract: SampleContract,
+        decision: Decision,
+        *,
+        model: str,
+        version: str,
+        since: datetime,
+        until: datetime,
+        block_seconds: int,
+    ) -> HealthLook:
+        """See `SampleStore`."""
+        return look_at_health(self._models[model], contract, decision, version, since, until, block_seconds)
+
+    async def observe_pairs(
+        self,
+        contract: SampleContract,
+        decision: Decision,
+        *,
+        model: str,
+        stable: str,
+        canary: str,
+        since: datetime,
+        step_since: datetime,
+        until: datetime,
+        block_seconds: int,
+    ) -> PairLook:
+        """See `SampleStore`."""
+        sides = {"stable": stable, "canary": canary}
+        return look_at_pairs(self._models[model], contract, decision, sides, since, step_since, until, block_seconds)
+
+    async def observe_counts(self, contract: SampleContract, *, since: datetime, now: datetime) -> SampleCounts:
+        """See `SampleStore`; asked of a table, which every model that reads it knows."""
+        found = next(p for p in self._models.values() if p.history.recording.table == contract.table)
+        history, delay = found.history, contract.label_delay
+        end = int(np.searchsorted(history.at, to_micros(now), "right"))
+        known = ~np.isnan(history.target[:end]) & (history.known_at(delay)[:end] <= to_micros(now))
+        at = history.at[:end]
+        fresh = known & (at > to_micros(since)) & (at <= to_micros(now - delay))
+        resolved_at = history.resolved_at[:end][known & (history.resolved_at[:end] != UNRESOLVED)]
+        first = int(np.argmax(fresh)) if fresh.any() else None
+        return SampleCounts(
+            rows=end,
+            resolved=int(known.sum()),
+            newest_at=to_instant(at[-1]) if end else None,
+            newest_resolved_at=to_instant(resolved_at.max()) if len(resolved_at) else None,
+            resolved_since=int(fresh.sum()),
+            oldest_since=to_instant(at[first]) if first is not None else None,
+            visible_until=now - delay,
+        )
+
+
+def rows_between(predictions: Predictions, since: datetime, until: datetime) -> slice:
+    """The rows with since < at ≤ until."""
+    ends = np.searchsorted(predictions.history.at, [to_micros(since), to_micros(until)], "right")
+    return slice(int(ends[0]), int(ends[1]))
+
+
+def look_at_health(
+    predictions: Predictions,
+    contract: SampleContract,
+    decision: Decision,
+    version: str,
+    since: datetime,
+    until: datetime,
+    block_seconds: int,
+) -> HealthLook:
+    """`SampleStore.observe_health`."""
+    rows = rows_between(predictions, since, until)
+    scored = predictions.versions.get(version)
+    live = scored.tracks(rows) == LIVE if scored else np.zeros(rows.stop - rows.start, dtype=np.bool_)
+    score = scored.of(rows)[live] if scored else np.empty(0)
+    history, visible = predictions.history, to_micros(until - contract.label_delay)
+    at, resolved_at = history.at[rows][live], history.resolved_at[rows][live]
+    target, reward = history.target[rows][live], history.reward[rows][live]
+    resolved = ~np.isnan(target) & (predictions.known_at[rows][live] <= to_micros(until))
+    young = at > visible
+    seconds = at // 1_000_000
+    allowed = (contract.label_delay + late_slack(contract.label_delay)).total_seconds()
+    late = resolved & (resolved_at != UNRESOLVED) & (resolved_at // 1_000_000 - seconds > allowed)
+    evidence = ~young & resolved & counts(decision, reward)
+    blocks, bins = sum_rows(decision, at[evidence], score[evidence], target[evidence], reward[evidence], block_seconds)
+    return HealthLook(
+        blocks=blocks,
+        bins=bins,
+        total=len(at),
+        resolved=int(resolved.sum()),
+        overdue=int((~young & ~resolved).sum()),
+        late=int(late.sum()),
+        newest_resolved=to_instant(at[evidence][-1]) if evidence.any() else None,
+    )
+
+
+def counts(decision: Decision, reward: Floats) -> Bools:
+    """Direction leaves out draws: at a reward of exactly 0 neither side was right."""
+    return np.ones(len(reward), dtype=np.bool_) if decision.rule == "Selection" else np.not_equal(reward, 0)
+
+
+def acts_and_wins(decision: Decision, score: Floats, target: Floats) -> tuple[Bools, Bools]:
+    """Which rows were acted on, and which of them were right."""
+    up = score >= decision.threshold
+    if decision.rule == "Selection":
+        return up, up & (target == 1)
+    return np.ones(len(score), dtype=np.bool_), up == (target == 1)
+
+
+def sum_rows(
+    decision: Decision, at: Ints, score: Floats, target: Floats, reward: Floats, block_seconds: int
+) -> tuple[tuple[BlockRow, ...], tuple[CalibrationBin, ...]]:
+    """Evidence as sums by block and by calibration bin, n rows each."""
+    if not len(at):
+        return (), ()
+    acted, won = acts_and_wins(decision, score, target)
+    gain = np.where(score >= decision.threshold, reward, -reward)
+    rewarded = acted & ~np.isnan(reward)
+    gain = np.where(rewarded, gain, 0.0)
+    variance = score * (1 - score)
+    columns: dict[str, NDArray[Any]] = {
+        "n": np.ones(len(at)),
+        "acted": acted,
+        "wins": won,
+        "reward_sum": gain,
+        "reward_gain": np.maximum(gain, 0),
+        "reward_loss": np.maximum(-gain, 0),
+        "reward_sq": gain**2,
+        "rewarded": rewarded,
+        "brier_sum": (target - score) ** 2,
+        "score_sum": score,
+        "score_var_sum": variance,
+        "spiegelhalter_num": (target - score) * (1 - 2 * score),
+        "spiegelhalter_den": (1 - 2 * score) ** 2 * variance,
+        "confidence_sum": np.maximum(score, 1 - score),
+    }
+    block = at // 1_000_000 // block_seconds
+    ids, sums = _grouped(block, columns)
+    bins, binned = _grouped(
+        np.minimum((score * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1),
+        {"n": columns["n"], "score_sum": score, "target_sum": target, "score_var_sum": variance},
+    )
+    for name in ("n", "acted", "wins", "rewarded"):
+        sums[name] = sums[name].astype(np.int64)
+    rows = zip(*(column.tolist() for column in sums.values()), strict=True)
+    return (
+        tuple(BlockRow(block, **dict(zip(sums, row, strict=True))) for block, row in zip(ids, rows, strict=True)),
+        tuple(
+            CalibrationBin(bin=key, n=int(n), score_sum=scores, target_sum=int(targets), score_var_sum=spread)
+            for key, n, scores, targets, spread in zip(bins, *(binned[c].tolist() for c in binned), strict=True)
+        ),
+    )
+
+
+def _grouped(keys: Ints, columns: Mapping[str, NDArray[Any]]) -> tuple[list[int], dict[str, NDArray[Any]]]:
+    ids, position = np.unique(keys, return_inverse=True)
+    sums: dict[str, NDArray[Any]] = {
+        name: np.bincount(position, np.asarray(values, float), len(ids)) for name, values in columns.items()
+    }
+    return [int(key) for key in ids], sums
+
+
+def look_at_pairs(
+    predictions: Predictions,
+    contract: SampleContract,
+    decision: Decision,
+    sides: Mapping[str, str],
+    since: datetime,
+    step_since: datetime,
+    until: datetime,
+    block_seconds: int,
+) -> PairLook:
+    """`SampleStore.observe_pairs`."""
+    rows = rows_between(predictions, min(since, step_since), until)
+    history = predictions.history
+    at, target, reward = history.at[rows], history.target[rows], history.reward[rows]
+    resolved = ~np.isnan(target) & (predictions.known_at[rows] <= to_micros(until))
+    due = (at > to_micros(since)) & (at <= to_micros(until - contract.label_delay))
+    step = at > to_micros(step_since)
+    evidence = due & resolved & counts(decision, reward)
+    block = at // 1_000_000 // block_seconds
+    empty = np.zeros(len(at), dtype=np.int8)
+    tracks, acted, won = {}, {}, {}
+    for side, uid in sides.items():
+        scored = predictions.versions.get(uid)
+        tracks[side] = scored.tracks(rows) if scored else empty
+        score = scored.of(rows) if scored else np.full(len(at), np.nan)
+        acted[side], won[side] = acts_and_wins(decision, score, target)
+    both = (tracks["stable"] > 0) & (tracks["canary"] > 0)
+    compared = evidence & both
+    scored_by = {side: due & (track > 0) for side, track in tracks.items()}
+    first = block[scored_by["canary"]].min(initial=np.iinfo(np.int64).max)
+    return PairLook(
+        blocks=_pair_blocks(block, compared, acted, won),
+        unpaired=tuple(
+            row
+            for side, uid in sides.items()
+            for row in _version_blocks(uid, block, evidence & (tracks[side] == LIVE), acted[side], won[side])
+        ),
+        paired=int((due & both).sum()),
+        stable_scored=int((scored_by["stable"] & (block >= first)).sum()),
+        canary_scored=int(scored_by["canary"].sum()),
+        resolved_since=int((compared & step).sum()),
+        live_by_version={uid: int(((tracks[side] == LIVE) & step).sum()) for side, uid in sides.items()},
+    )
+
+
+def _pair_blocks(
+    block: Ints, compared: Bools, acted: Mapping[str, Bools], won: Mapping[str, Bools]
+) -> tuple[PairBlock, ...]:
+    utility = {side: 2 * won[side].astype(np.int64) - acted[side] for side in acted}
+    difference = utility["canary"] - utility["stable"]
+    columns = {
+        "n": np.ones(len(block)),
+        "utility_sum": difference,
+        "utility_sq": difference**2,
+        **{f"{side}_acted": acted[side] for side in acted},
+        **{f"{side}_wins": won[side] for side in acted},
+    }
+    ids, sums = _grouped(block[compared], {name: column[compared] for name, column in columns.items()})
+    lists = {name: column.tolist() for name, column in sums.items()}
+    return tuple(
+        PairBlock(block=key, **{name: round(lists[name][index]) for name in lists}) for index, key in enumerate(ids)
+    )
+
+
+def _version_blocks(uid: str, block: Ints, live: Bools, acted: Bools, won: Bools) -> list[VersionBlock]:
+    ids, sums = _grouped(block[live], {"n": np.ones(int(live.sum())), "acted": acted[live], "wins": won[live]})
+    return [
+        VersionBlock(version=uid, block=key, n=round(n), acted=round(a), wins=round(w))
+        for key, n, a, w in zip(ids, sums["n"], sums["acted"], sums["wins"], strict=True)
+    ]
+
+
+def check_contract(predictions: Predictions, contract: SampleContract) -> None:
+    """Raises StoreMisconfigured when a feature of the contract was not recorded."""
+    known = {feature.name for feature in predictions.history.recording.features}
+    for name in contract.features:
+        if name not in known:
+            raise StoreMisconfigured(
+                "samples.features", f"{contract.table!r} has no column {name!r}", "add it, or leave it out"
+            )

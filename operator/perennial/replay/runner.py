@@ -1,0 +1,294 @@
+"""A whole replay: record the samples, run each book of policies over them, say what came of it."""
+
+import resource
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from perennial.adapters.cluster import MODEL_DEPLOYMENT
+from perennial.adapters.recording import Floats, History, open_history, record_table, to_instant, to_micros
+from perennial.adapters.store.trainings import read_training_seconds
+from perennial.api.model_deployment import ModelDeploymentSpec
+from perennial.api.retrain_policy import RetrainPolicySpec
+from perennial.controllers.objects import parse_model
+from perennial.replay import checkpoint
+from perennial.replay.figures import Record, build_records, describe, difference_of
+from perennial.replay.predictions import Predictions
+from perennial.replay.report import Comparison, Measured, ModelComparison, Report, Run, Settings
+from perennial.replay.scenario import Scenario, ScenarioError
+from perennial.replay.simulation import Simulation, Span
+from perennial.replay.summary import build_run
+from perennial.replay.workers import WorkerPool
+from perennial_contract.durations import format_duration
+from perennial_contract.recording import RECORDING_FILE
+
+HISTORY_SHARE = 0.25
+"""Of the history that precedes a replay, unless the policies look back less far."""
+CHECKPOINT_SECONDS = 60.0
+ASSUMPTIONS = (
+    "Outcomes do not depend on what the models did: no action of theirs moves the market.",
+    "An outcome is seen when it was recorded, and never before labelDelay has passed.",
+    "Pods are ready at once, no request fails, and nothing is lost.",
+    "Monitors look when outcomes become visible, at most once every lookEvery; a training takes trainingDuration.",
+    "Without retraining: the first version that served, left alone, on the very samples that were answered.",
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a replay is told."""
+
+    samples: str
+    work: Path
+    since: datetime | None = None
+    until: datetime | None = None
+    training_duration: timedelta | None = timedelta(minutes=15)
+    """None: what was recorded of each model's trainings."""
+    look_every: timedelta | None = None
+    """None: a quarter of the shortest labelDelay."""
+    cost: float = 0.0
+    speed_up: int = 1
+    workers: int = 2
+    resume: bool = False
+
+
+@dataclass
+class Book:
+    """One set of files, and what becomes of it."""
+
+    name: str
+    scenario: Scenario
+    simulation: Simulation | None = None
+    records: dict[str, tuple[Record, Record]] = field(default_factory=dict)
+
+
+@dataclass
+class Watcher:
+    """Who is told how far it is, and who may stop it."""
+
+    progress: Callable[[str, datetime, Simulation], None] = lambda *_: None
+    stopped: Callable[[], bool] = lambda: False
+    recorded: Callable[[str, int], None] = lambda *_: None
+
+
+async def replay(books: list[Book], options: Options, watcher: Watcher) -> Report:
+    """Runs the books one after the other.
+
+    Raises:
+        ScenarioError, StoreError: the files or the samples cannot be replayed.
+        WorkerLostError, ScoringError: a training or scoring process failed.
+    """
+    started = time.perf_counter()
+    histories = _record(books, options, watcher)
+    span = choose_span(books, histories, options)
+    settings = Settings(
+        from_=span.since,
+        until=span.until,
+        training_duration=format_duration(options.training_duration) if options.training_duration else "recorded",
+        look_every=format_duration(span.look_every),
+        cost=options.cost,
+        speed_up_training=options.speed_up,
+    )
+    complete, ended = True, span.since
+    async with AsyncExitStack() as open_pools:
+        for book in books:
+            folder = options.work / "runs" / book.name
+            if not options.resume:
+                shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            workers = await open_pools.enter_async_context(WorkerPool(options.workers, folder / "workers.log"))
+            complete = await _run_book(book, histories, span, workers, folder, options, watcher) and complete
+            if not complete:
+                break
+    runs = [_report_of(book, span, options.cost) for book in books if book.simulation]
+    ended = max(book.simulation.clock.now() for book in books if book.simulation)
+    return Report(
+        complete=complete,
+        simulated_until=ended,
+        settings=settings,
+        samples={table: len(history) for table, history in sorted(histories.items())},
+        assumptions=list(ASSUMPTIONS),
+        without_effect=sorted({gap for book in books for gap in book.scenario.without_effect}),
+        runs=runs,
+        comparison=_compare(books, options.cost) if len(runs) == 2 else None,
+        measured=_measure(books, time.perf_counter() - started),
+    )
+
+
+def _record(books: list[Book], options: Options, watcher: Watcher) -> dict[str, History]:
+    """Every table that a model reads, recorded once."""
+    wanted: dict[str, set[str]] = {}
+    for book in books:
+        for spec in book.scenario.models.values():
+            wanted.setdefault(spec.samples.table, set()).update(spec.samples.features)
+    found = {}
+    for table, features in sorted(wanted.items()):
+        folder = options.work / "recording" / table
+        again = options.resume and (folder / RECORDING_FILE).is_file()
+        found[table] = open_history(folder) if again else record_table(options.samples, table, sorted(features), folder)
+        watcher.recorded(table, len(found[table]))
+    return found
+
+
+def choose_span(books: list[Book], histories: Mapping[str, History], options: Options) -> Span:
+    """What is simulated: from where a first training has something to learn from, to the last outcome.
+
+    Raises:
+        ScenarioError: nothing is left between the two ends.
+    """
+    specs = [spec for book in books for spec in book.scenario.models.values()]
+    policies = [spec for book in books for _, spec in book.scenario.policies]
+    used = [histories[spec.samples.table] for spec in specs]
+    first, last = min(int(h.at[0]) for h in used), max(_last_visible(spec, histories) for spec in specs)
+    since = options.since or to_instant(first) + _run_up(policies, timedelta(microseconds=last - first))
+    until = min(options.until, to_instant(last)) if options.until else to_instant(last)
+    if since >= until:
+        known = f"outcomes are known from {to_instant(first):%Y-%m-%d} until {to_instant(last):%Y-%m-%d}"
+        raise ScenarioError(
+            f"--from {since:%Y-%m-%d %H:%M} --until {until:%Y-%m-%d %H:%M}: nothing lies between, {known}: widen them"
+        )
+    shortest = min(spec.samples.label_delay for spec in specs)
+    return Span(since.replace(microsecond=0), until, options.look_every or shortest / 4)
+
+
+def _last_visible(spec: ModelDeploymentSpec, histories: Mapping[str, History]) -> int:
+    history = histories[spec.samples.table]
+    known = ~np.isnan(history.target)
+    delay = spec.samples.label_delay
+    return int(np.maximum(history.known_at(delay), history.at + to_micros(delay))[known].max())
+
+
+def _run_up(policies: list[RetrainPolicySpec], whole: timedelta) -> timedelta:
+    """History that a first training gets."""
+    return min(HISTORY_SHARE * whole, *(policy.training.data_window for policy in policies))
+
+
+async def _run_book(
+    book: Book,
+    histories: Mapping[str, History],
+    span: Span,
+    workers: WorkerPool,
+    folder: Path,
+    options: Options,
+    watcher: Watcher,
+) -> bool:
+    models = {
+        model: Predictions(histories[spec.samples.table], spec.samples.label_delay)
+        for model, spec in book.scenario.models.items()
+    }
+    _link(options.work / "recording", folder, list(histories))
+    book.simulation = simulation = Simulation(span, models, workers, folder, _durations(options, book))
+    if options.resume and checkpoint.exists(folder):
+        checkpoint.restore(simulation, folder)
+    else:
+        await simulation.begin(list(book.scenario.objects))
+    saved = time.monotonic()
+
+    def progress(moment: datetime) -> None:
+        nonlocal saved
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            checkpoint.save(simulation, folder)
+            saved = time.monotonic()
+        watcher.progress(book.name, moment, simulation)
+
+    complete = await simulation.run(progress, watcher.stopped)
+    checkpoint.save(simulation, folder)
+    await simulation.node.stop()
+    book.records = await _records(book, simulation)
+    return complete
+
+
+def _link(recording: Path, folder: Path, tables: list[str]) -> None:
+    """A book's folder is a recording of its own: the tables are shared, reports and artifacts are not."""
+    for table in tables:
+        link = folder / table
+        if not link.exists():
+            link.symlink_to((recording / table).resolve(), target_is_directory=True)
+
+
+def _durations(options: Options, book: Book) -> Callable[[str], timedelta]:
+    if options.training_duration is not None:
+        fixed = options.training_duration
+        return lambda _: fixed
+    found = read_training_seconds(options.samples)
+    missing = [model for model in book.scenario.models if model not in found]
+    if missing:
+        raise ScenarioError(
+            f"--training-duration recorded: model_reports has none of {', '.join(missing)}: give a duration, as in 15m"
+        )
+    return lambda model: timedelta(seconds=max(1.0, round(median(found[model]), 1)))
+
+
+async def _records(book: Book, simulation: Simulation) -> dict[str, tuple[Record, Record]]:
+    """What every model's answers came to, beside those of its first version."""
+    found = {}
+    for body in await simulation.cluster.list(MODEL_DEPLOYMENT, None):
+        model = parse_model(body)
+        key = f"{model.namespace}/{model.name}"
+        predictions = simulation.models[key]
+        if predictions.answered:
+            alone = await _score_alone(simulation, key)
+            spec, until = book.scenario.models[key], simulation.clock.now()
+            found[key] = build_records(spec, predictions, alone, until)
+    return found
+
+
+async def _score_alone(simulation: Simulation, key: str) -> Floats:
+    """The first version's scores on all that was answered since it served."""
+    predictions = simulation.models[key]
+    answered = np.flatnonzero(predictions.live_version >= 0)
+    first, end = int(answered[0]), int(answered[-1]) + 1
+    scores = np.full(len(predictions.history), np.nan)
+    scores[first:end] = await simulation.traffic.score_with(key, predictions, predictions.answered[0], first, end)
+    return scores
+
+
+def _report_of(book: Book, span: Span, cost: float) -> Run:
+    assert book.simulation is not None
+    return build_run(
+        book.name,
+        book.simulation.journal,
+        book.scenario.models,
+        book.records,
+        sorted(name for name, _ in book.scenario.policies),
+        cost,
+        span.since,
+        book.simulation.clock.now(),
+    )
+
+
+def _compare(books: list[Book], cost: float) -> Comparison:
+    first, second = books
+    common = sorted(first.records.keys() & second.records.keys())
+    return Comparison(
+        first=first.name,
+        second=second.name,
+        models=[
+            ModelComparison(
+                model=model,
+                difference=difference_of(first.records[model][0], second.records[model][0]),
+                first=describe(first.records[model][0], cost),
+                second=describe(second.records[model][0], cost),
+            )
+            for model in common
+        ],
+    )
+
+
+def _measure(books: list[Book], wall: float) -> Measured:
+    training: dict[str, float] = {}
+    scoring: dict[str, float] = {}
+    for book in books:
+        if book.simulation:
+            for spent, answers in ((training, book.simulation.node.trained), (scoring, book.simulation.traffic.scored)):
+                for model, answer in answers:
+                    spent[f"{book.name} {model}"] = spent.get(f"{book.name} {model}", 0.0) + answer.cpu_seconds
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Measured(wall_seconds=wall, training_cpu_seconds=training, scoring_cpu_seconds=scoring, peak_memory_mib=peak)
