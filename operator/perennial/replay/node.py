@@ -23,7 +23,8 @@ class _Run:
     ends_at: datetime
     in_time: bool
     task: TrainingTask
-    answer: "asyncio.Task[WorkerAnswer]"
+    answer: "asyncio.Task[WorkerAnswer] | None"
+    """None: it will be stopped at its deadline, and so leaves nothing."""
 
 
 class Node:

@@ -1,10 +1,22 @@
 """Selectors, one row a case."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perennial.api.retrain_policy import LabelRequirement, Selector
-from perennial.domain.selector import matches, to_query
+from perennial.domain.selector import matches, parse_query, to_query
 
+keys = st.sampled_from(["book", "desk", "example.com/team"])
+values = st.sampled_from(["spot", "fx", "a-b.c_d", ""])
+requirements = st.builds(
+    lambda key, operator, chosen: LabelRequirement(
+        key=key, operator=operator, values=chosen if operator in ("In", "NotIn") else []
+    ),
+    keys,
+    st.sampled_from(["In", "NotIn", "Exists", "DoesNotExist"]),
+    st.lists(values.filter(bool), min_size=1, max_size=3),
+)
 LABELS = {"book": "spot", "desk": "fx"}
 
 
@@ -59,3 +71,11 @@ def test_labels_and_expressions_both_have_to_hold() -> None:
 )
 def test_the_api_server_is_asked_in_its_own_words(selector: Selector, query: str) -> None:
     assert to_query(selector) == query
+
+
+@given(st.lists(requirements, max_size=4), st.dictionaries(keys, values, max_size=3), st.dictionaries(keys, values))
+def test_a_query_matches_what_its_selector_does(
+    expressions: list[LabelRequirement], equal: dict[str, str], labels: dict[str, str]
+) -> None:
+    selector = Selector(match_labels=equal, match_expressions=expressions)
+    assert matches(parse_query(to_query(selector)), labels) is matches(selector, labels)
