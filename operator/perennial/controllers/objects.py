@@ -158,18 +158,21 @@ def view_pods(deployments: Sequence[Object], pods: Sequence[Object]) -> dict[str
 
 
 def _failure(pod: Object) -> str | None:
-    """What a failing container says; a restart after a clean exit is no failure."""
-    if "deletionTimestamp" in pod["metadata"]:
+    """What a failing container says. One exit is no failure: it may be the node's, which evicted it or started anew."""
+    status = pod.get("status", {})
+    if "deletionTimestamp" in pod["metadata"] or status.get("phase") == "Failed":
         return None
-    for container in pod.get("status", {}).get("containerStatuses") or []:
-        waits = container.get("state", {}).get("waiting") or {}
-        waiting = waits.get("reason")
-        state = container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated") or {}
-        code = state.get("exitCode", 0)
-        if waiting in _FAILING or (code != 0 and not container.get("ready")):
-            said = str(state.get("message") or waits.get("message") or "").strip().splitlines()
-            what = f"{waiting or state.get('reason') or 'Error'}{f', exit code {code}' if code else ''}"
-            return f"fails ({what})" + (f": {said[-1][:300]}" if said else "")
+    for container in status.get("containerStatuses") or []:
+        state, before = container.get("state", {}), container.get("lastState", {}).get("terminated") or {}
+        waits = state.get("waiting") or {}
+        waiting, ended = waits.get("reason"), state.get("terminated") or before
+        code = ended.get("exitCode", 0)
+        loops = "terminated" in state and code != 0 and container.get("restartCount", 0) >= 1
+        if waiting in _FAILING or loops:
+            said = next((m for m in (ended.get("message"), before.get("message"), waits.get("message")) if m), "")
+            lines = str(said).strip().splitlines()
+            what = f"{waiting or ended.get('reason') or 'Error'}{f', exit code {code}' if code else ''}"
+            return f"fails ({what})" + (f": {lines[-1][:300]}" if lines else "")
     return None
 
 
