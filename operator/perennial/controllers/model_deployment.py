@@ -107,7 +107,8 @@ async def _apply(
 ) -> timedelta | None:
     """Make the cluster so; returns when to look again when something is in the way."""
     assert model.spec is not None
-    wanted = decide_replicas(model.spec.server.replicas, status, world.pods, world.now)
+    scoring = model.spec.canary.min_replicas
+    wanted = decide_replicas(model.spec.server.replicas, status, world.pods, world.now, scoring=scoring)
     stable = status.stable.version if status.stable else None
     refusal, again = None, None
     try:

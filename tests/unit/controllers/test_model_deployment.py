@@ -221,6 +221,18 @@ async def test_what_keeps_a_canarys_evidence_away_is_told(
     assert told.count(says[1]) == 1
 
 
+async def test_a_canary_gets_the_pods_to_score_with_that_are_asked_for(
+    cluster: ObjectsInMemory, context: Context
+) -> None:
+    put_model(cluster)
+    cluster.objects[MODEL_DEPLOYMENT, "m"]["spec"] = {**MODEL, "canary": {"minReplicas": 3}}
+    await _begin_canary(cluster, context)
+    await reconcile(context)
+    deployments = {name: cluster.objects[DEPLOYMENT, name] for name in cluster.named(DEPLOYMENT)}
+    pods = {d["metadata"]["labels"]["perennial.dev/track"]: d["spec"]["replicas"] for d in deployments.values()}
+    assert pods == {"live": 1, "shadow": 3}, "of one stable pod, a tenth is none"
+
+
 async def _begin_canary(cluster: ObjectsInMemory, context: Context) -> None:
     cluster.put(
         MODEL_VERSION,
