@@ -43,6 +43,7 @@ async def reconcile_model(context: Context, key: Key) -> timedelta | None:
     if model.deleting:
         return await _withdraw(context, model)
     if model.spec is None:
+        context.metrics.hide(key.kind, key.namespace, key.name)
         await context.write_status(MODEL_DEPLOYMENT, body, stalled_model(model, context.now()))
         return None
     if names.FINALIZER not in body["metadata"].get("finalizers", []):

@@ -131,7 +131,7 @@ async def _reconcile(context: Context, seen: _Seen) -> timedelta | None:
     status = _with_bookkeeping(context, seen, decision, hindrance, waits)
     written = await context.write_status(MODEL_VERSION, version.body, status)
     await context.tell(MODEL_VERSION, written, decision.transitions)
-    _count(context, seen, status)
+    _count(context, seen, status, job)
     again = await ensure_job(context, version, seen.model, status)
     if waits is None:
         note_lane(context, version, status)
@@ -267,12 +267,14 @@ def _acknowledged(version: Version, status: ModelVersionStatus) -> dict[str, str
     return done
 
 
-def _count(context: Context, seen: _Seen, status: ModelVersionStatus) -> None:
-    before, model = seen.version.status, seen.spec.model_deployment
-    owner = ("ModelDeployment", seen.version.namespace, model)
+def _count(context: Context, seen: _Seen, status: ModelVersionStatus, job: JobView) -> None:
+    """What this look has changed, and so is counted once."""
+    before, namespace, model = seen.version.status, seen.version.namespace, seen.spec.model_deployment
+    owner = ("ModelDeployment", namespace, model)
     if before.phase is None:
         context.metrics.count(owner, context.metrics.triggers, seen.spec.trigger.type)
     if status.verdict and not before.verdict:
         context.metrics.count(owner, context.metrics.verdicts, status.verdict.decision)
-        if status.training_seconds is not None:
-            context.metrics.time_training(seen.version.namespace, model, "Succeeded", status.training_seconds)
+    was, attempt = before.job, status.job
+    if was and attempt and was.state == "Running" and attempt.state != "Running" and job.seconds is not None:
+        context.metrics.time_training(namespace, model, attempt.state, job.seconds)

@@ -206,6 +206,7 @@ def _version_body(policy: Policy, spec: RetrainPolicySpec, model: Model, new: Ne
 
 
 async def _stall(context: Context, policy: Policy, message: str) -> None:
+    context.metrics.hide("RetrainPolicy", policy.namespace, policy.name)
     conditions = with_kstatus(
         policy.status.conditions, "Stalled", "InvalidSpec", message, generation=policy.generation, now=context.now()
     )
