@@ -8,7 +8,9 @@ from typing import Literal, get_args
 from perennial.adapters.cluster import MODEL_VERSION
 from perennial.api.conditions import KStatus, find_condition, with_kstatus
 from perennial.api.model_version import ModelVersionSpec, ModelVersionStatus, Resolved, Verdict
+from perennial.api.validation import not_implemented
 from perennial.controllers.adoption import adopt, find_model
+from perennial.controllers.conditions import with_missing_parts
 from perennial.controllers.context import Context, Refusal
 from perennial.controllers.jobs import ensure_job, note_lane, observe_job, take_lane
 from perennial.controllers.lanes import WaitsFor
@@ -213,10 +215,12 @@ def _with_bookkeeping(
     version, status = seen.version, decision.status
     conditions = version.status.conditions
     state, reason, message = _kstatus(status, hindrance, context.refused.get(version.uid), waits)
-    conditions = with_kstatus(conditions, state, reason, message, generation=version.generation, now=context.now())
+    generation, now = version.generation, context.now()
+    conditions = with_kstatus(conditions, state, reason, message, generation=generation, now=now)
+    conditions = with_missing_parts(conditions, not_implemented(seen.spec), generation, now)
     return status.model_copy(
         update={
-            "observed_generation": version.generation,
+            "observed_generation": generation,
             "spec_digest": status.spec_digest or _digest(version),
             "acknowledged": _acknowledged(version, status),
             "conditions": conditions,
