@@ -18,7 +18,7 @@ from perennial.controllers.objects import Model, Version, parse_version, unackno
 from perennial.controllers.queue import Key
 from perennial.controllers.reports import read_features, read_trained
 from perennial.controllers.resolve import BlockedError, resolve_version
-from perennial.domain.evidence import StoreError
+from perennial.domain.evidence import StoreError, StoreMisconfigured
 from perennial.domain.verdict import decide_verdict
 from perennial.domain.version import (
     A_LANE,
@@ -60,7 +60,7 @@ async def reconcile_version(context: Context, key: Key) -> timedelta | None:
         version = await adopt(context, version, model)
     spec, problem = version.spec, version.problem or _mutated(version)
     if spec is None or problem:
-        note_lane(context, version, version.status)
+        context.lanes.release(key.namespace, key.name)  # nobody looks whether its Job ends
         await _stall(context, version, problem or "")
         return None
     if version.status.phase not in (None, "Pending"):
@@ -244,7 +244,10 @@ def _kstatus(
     if isinstance(hindrance, BlockedError):
         return "Stalled", hindrance.reason, str(hindrance)
     if hindrance and job:
-        return "Reconciling", "StoreUnavailable", f"{job.name} ended, but its report cannot be read: {hindrance}"
+        unread = f"{job.name} ended, but its report cannot be read: {hindrance}"
+        if isinstance(hindrance, StoreMisconfigured):
+            return "Stalled", "StoreMisconfigured", unread
+        return "Reconciling", "StoreUnavailable", unread
     if refusal and status.phase == "Training":
         return "Stalled", refusal.reason, refusal.message
     if status.phase == "Failed":
