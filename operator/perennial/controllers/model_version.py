@@ -141,9 +141,9 @@ async def _reconcile(context: Context, seen: _Seen) -> timedelta | None:
 
 
 def _asked(version: Version) -> Literal["approve", "reject"] | None:
-    if unacknowledged(version, "approve"):
+    if unacknowledged(version, "approve") is not None:
         return "approve"
-    return "reject" if unacknowledged(version, "reject") else None
+    return "reject" if unacknowledged(version, "reject") is not None else None
 
 
 async def _observe_report(context: Context, seen: _Seen, job: JobView) -> Trained | Untrusted | StoreError | None:

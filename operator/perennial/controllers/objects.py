@@ -20,7 +20,8 @@ from perennial.resources import names
 from perennial_contract.report import JobSummary
 
 Object = dict[str, Any]
-
+EMPTY = "(empty)"
+"""What an annotation without a value is acknowledged as."""
 
 S = TypeVar("S", bound=Spec)
 T = TypeVar("T", bound=Status)
@@ -126,14 +127,20 @@ def view_version(version: Version) -> VersionView:
 
 
 def _asked(version: Version) -> Literal["abort", "promote"] | None:
-    if unacknowledged(version, "abort"):
+    if unacknowledged(version, "abort") is not None:
         return "abort"
-    return "promote" if unacknowledged(version, "promote") else None
+    return "promote" if unacknowledged(version, "promote") is not None else None
+
+
+def asked_by(asker: Parsed[S, T], annotation: str) -> str | None:
+    """An annotation's value. An empty one asks no less, by another name: a status holds no empty text."""
+    value = asker.annotations.get(annotation)
+    return EMPTY if value == "" else value
 
 
 def unacknowledged(version: Version, verb: str) -> str | None:
     """The value of a one-shot annotation that was not acted on yet."""
-    value = version.annotations.get(names.ONE_SHOT[verb])
+    value = asked_by(version, names.ONE_SHOT[verb])
     return value if value is not None and version.status.acknowledged.get(verb) != value else None
 
 

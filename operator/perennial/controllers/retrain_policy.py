@@ -13,7 +13,16 @@ from perennial.controllers.conditions import with_missing_parts
 from perennial.controllers.context import Context
 from perennial.controllers.governance import governing_policy
 from perennial.controllers.model_view import observe_model
-from perennial.controllers.objects import Model, Object, Policy, Version, parse_model, parse_policy, parse_version
+from perennial.controllers.objects import (
+    Model,
+    Object,
+    Policy,
+    Version,
+    asked_by,
+    parse_model,
+    parse_policy,
+    parse_version,
+)
 from perennial.controllers.queue import Key
 from perennial.domain.plan import NewVersion, PlanDecision, decide_plan
 from perennial.domain.rollout_draft import Transition
@@ -52,7 +61,7 @@ async def reconcile_policy(context: Context, key: Key) -> timedelta | None:
         now=now,
         created_at=policy.created_at,
         operator_slots=context.settings.max_jobs,
-        retrain_token=policy.annotations.get(names.RETRAIN),
+        retrain_token=asked_by(policy, names.RETRAIN),
     )
     uncreated = _take_lanes(context, policy, policy.spec, decision.create)
     try:

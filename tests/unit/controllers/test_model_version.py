@@ -1,5 +1,6 @@
 """What a version's controller says of it, and what it gives back when it cannot go on."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from tests.unit.controllers.objects_in_memory import MODEL, NS, Object, ObjectsI
 from perennial.adapters.cluster import JOB, MODEL_DEPLOYMENT, MODEL_VERSION
 from perennial.controllers.context import Context
 from perennial.controllers.model_version import reconcile_version
+from perennial.controllers.objects import parse_version, view_version
 from perennial.controllers.queue import Key
 from perennial.domain.evidence import StoreError, StoreMisconfigured, StoreUnavailable
 
@@ -105,3 +107,33 @@ async def test_what_has_no_effect_is_named_on_a_version_too(cluster: ObjectsInMe
     cluster.put(MODEL_VERSION, "m-v1", spec={"modelDeployment": "m", "promotion": promotion})
     await reconcile_version(context, KEY)
     assert "spec.promotion.metric.type: Composite" in conditions(cluster)["NotImplemented"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "phase", "approval"), [("approve", "Evaluated", "Approved"), ("reject", "Rejected", "Rejected")]
+)
+@pytest.mark.parametrize(("value", "acknowledged"), [("yes", "yes"), ("", "(empty)")])
+async def test_an_annotation_counts_whatever_its_value(
+    cluster: ObjectsInMemory, context: Context, verb: str, phase: str, approval: str, value: str, acknowledged: str
+) -> None:
+    context.now = lambda: datetime(2026, 1, 5, 12, tzinfo=UTC)
+    spec = {"modelDeployment": "m", "promotion": {"approval": "Required"}}
+    annotations = {f"perennial.dev/{verb}": value}
+    evaluated = {"phase": "Evaluated", "evaluatedAt": "2026-01-05T11:00:00Z"}
+    cluster.put(MODEL_VERSION, "m-v1", spec=spec, status=evaluated, metadata={"annotations": annotations})
+    await reconcile_version(context, KEY)
+    assert (status(cluster)["phase"], status(cluster)["approval"]) == (phase, approval)
+    await reconcile_version(context, KEY)
+    assert status(cluster)["acknowledged"] == {verb: acknowledged}
+
+
+@pytest.mark.parametrize(("value", "acknowledged"), [("now", "now"), ("", "(empty)")])
+@pytest.mark.parametrize("verb", ["abort", "promote"])
+def test_a_rollout_is_told_of_an_annotation_until_it_is_acknowledged(
+    cluster: ObjectsInMemory, verb: str, value: str, acknowledged: str
+) -> None:
+    annotations = {f"perennial.dev/{verb}": value}
+    body = cluster.put(MODEL_VERSION, "m-v2", spec={"modelDeployment": "m"}, metadata={"annotations": annotations})
+    assert view_version(parse_version(body)).asked == verb
+    body["status"] = {"acknowledged": {verb: acknowledged}}
+    assert view_version(parse_version(body)).asked is None
