@@ -59,7 +59,7 @@ class Cluster:
         return found
 
     def apply(self, *objects: Object) -> None:
-        """Creates or changes objects. API servers before 1.25 do not know CEL rules: kubectl must not judge them."""
+        """Creates or changes objects. Servers before 1.28 know not all fields of CEL rules: kubectl must not judge."""
         items = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self.kubectl("apply", "--validate=false", "-f", "-", stdin=items)
 

@@ -46,8 +46,12 @@ class Endpoint:
 class Load:
     """Open loop: a slow answer does not make the next request late. Every request that gets no 200 is a failure."""
 
-    def __init__(self, endpoint: Endpoint, market: Market, rate: float = 50.0, seed: int = 1_000) -> None:
+    def __init__(
+        self, endpoint: Endpoint, market: Market, rate: float = 50.0, seed: int = 1_000, *, keep_alive: bool = True
+    ) -> None:
         self._endpoint, self._rate, self._seed = endpoint, rate, seed
+        self._keep_alive = keep_alive
+        """False: a connection a request, so that each is balanced by itself."""
         self.market = market
         """What the outcomes are drawn from; may be replaced while it runs."""
         self.sent = 0
@@ -61,7 +65,10 @@ class Load:
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-        self._sessions = [aiohttp.ClientSession(timeout=timeout) for _ in range(CLIENTS)]
+        self._sessions = [
+            aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(force_close=not self._keep_alive))
+            for _ in range(CLIENTS)
+        ]
         self._tasks = [asyncio.create_task(self._request()), asyncio.create_task(self._tell_outcomes())]
         return self
 

@@ -1,6 +1,7 @@
 """A challenger that may be better earns its traffic, and loses it at once when it turns out worse or fails."""
 
 import asyncio
+import math
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -63,7 +64,7 @@ async def test_canary_promoted(scene: Scene) -> None:
     """Weights climb step by step, pairs accumulate, the evidence passes, and the new version takes over."""
     await _prepare(scene, policy())
     await scene.until_stable("m", "m-v1")
-    async with Load(await scene.endpoint("m"), LIVE.turn()) as load:
+    async with Load(await scene.endpoint("m"), LIVE.turn(), keep_alive=False) as load:
         watched = Watched(scene)
         await _retrain_after_turn(scene)
         await scene.until_phase("m-v2", "Canary")
@@ -79,10 +80,31 @@ async def test_canary_promoted(scene: Scene) -> None:
     assert len(set(pairs)) > 3
     assert pairs == sorted(pairs)
     assert states[-1]["evidence"]["eValue"] >= 20
+    _assert_weights(states)
     assert (await scene.version("m-v1"))["status"]["phase"] == "Archived"
     await _assert_pairs(scene)
     live = load.answers[await scene.uid("m-v2")]
     assert live > 0
+
+
+def _assert_weights(states: list[Object]) -> None:
+    """What each step's last look counted is not more than the step allows, and at the last step it is something.
+
+    With a connection a request, each of a step's n live requests falls on one of the endpoint's ready pods by itself,
+    and on the canary's with a chance of at most the step's weight w (pods that start yet only lower it). So the share
+    is above w + 4·√(w(1 − w)/n) in 3 of 100 000 runs, and one look a step is judged: its last. For n stand the pairs
+    that became known between the step's first look and its last: under steady load as many requests came in during
+    that time, which the step outlasts, so that n is no smaller. Status rounds to hundredths.
+    """
+    for step in sorted({state["weight"] for state in states}):
+        looks = [state for state in states if state["weight"] == step and "observedWeight" in state]
+        assert looks, f"nothing was counted at weight {step}"
+        first, last = looks[0], looks[-1]
+        requests = last["evidence"]["pairs"] - first["evidence"]["pairs"]
+        slack = 4 * math.sqrt(step * (1 - step) / max(requests, 1)) + 0.005
+        assert last["observedWeight"] <= step + slack, f"at weight {step}, of {requests} requests"
+    # of an earlier step it may be nothing: it can end with pods ready in the shadow, and no live one yet
+    assert states[-1]["observedWeight"] > 0
 
 
 async def _assert_pairs(scene: Scene) -> None:

@@ -34,7 +34,7 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 def cluster() -> Cluster:
     """An API server that has our CRDs."""
     cluster = Cluster(ensure_cluster(control_plane_only=True))
-    # CEL rules are unknown to kubectl and API servers before 1.25; they drop what they do not know
+    # fields of CEL rules are unknown to kubectl and API servers before 1.28; they drop what they do not know
     cluster.kubectl("apply", "--validate=false", "-k", str(CRDS))
     names = [f"crd/{kind.plural}.perennial.dev" for kind in KINDS]
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)

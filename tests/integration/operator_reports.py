@@ -1,6 +1,7 @@
 """What a trainer leaves in the sample store: a row whose digests hold, or fail to in a way of one's choosing."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -44,6 +45,8 @@ class Training:
     hangs: bool = False
     changes: dict[str, Any] = field(default_factory=dict)
     """Of the challenger's scores."""
+    manifest: str | None = None
+    """What a model that was brought came with; it knows nothing of the report."""
 
 
 DEPLOY = Training()
@@ -112,22 +115,27 @@ def build_report(task: TrainingTask, training: Training) -> TrainingReport:
     )
 
 
+def build_manifest(texts: Mapping[str, str], seed: int = 1, fingerprint: str = digest("elsewhere")) -> str:
+    """An artifact's manifest: of a model, and of the texts beside it."""
+    files = [FileDigest(name=name, bytes=len(text), digest=digest(text)) for name, text in texts.items()]
+    return Manifest(
+        algorithm="xgboost",
+        model_file=MODEL_FILE,
+        features=FEATURES,
+        seed=seed,
+        fingerprint=fingerprint,
+        libraries={},
+        files=(FileDigest(name=MODEL_FILE, bytes=9, digest=digest("the model")), *files),
+    ).to_json()
+
+
 def build_row(task: TrainingTask, training: Training) -> dict[str, Any]:
     """The row of `model_reports`, tampered with as told."""
     report = build_report(task, training)
     if training.tampering == "version":
         report = report.model_copy(update={"version": "another-uid"})
     texts = {REPORT_FILE: report.to_json(), PROFILE_FILE: ReferenceProfile(rows=3900, features=()).to_json()}
-    files = [FileDigest(name=name, bytes=len(text), digest=digest(text)) for name, text in texts.items()]
-    manifest = Manifest(
-        algorithm=task.algorithm.name,
-        model_file=MODEL_FILE,
-        features=FEATURES,
-        seed=task.seed,
-        fingerprint=report.dataset.fingerprint,
-        libraries={},
-        files=(FileDigest(name=MODEL_FILE, bytes=9, digest=digest("the model")), *files),
-    ).to_json()
+    manifest = training.manifest or build_manifest(texts, task.seed, report.dataset.fingerprint)
     row = {
         "version": task.version.uid,
         "model": task.version.model_key,

@@ -74,7 +74,6 @@ STATUSES: dict[str, Status] = {
                 "evidenceUntil": AT,
                 "version": "u1",
             },
-            "lastMonitoredAt": AT,
             "conditions": with_kstatus([], "Ready", "Serving", "btc-v1 serves", generation=1, now=NOW),
         }
     ),

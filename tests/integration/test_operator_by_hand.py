@@ -1,13 +1,16 @@
 """What a person can ask for: a retrain, an approval, an abort, a promotion, a pin, a pause; what holds plans back."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from tests.integration.operator_api import Object, eventually
-from tests.integration.operator_reports import CANARY, HANGS, KEEP, failing
+from tests.integration.operator_reports import CANARY, DEPLOY, HANGS, KEEP, build_manifest, digest, failing
 from tests.integration.operator_world import World
 
-from perennial.adapters.cluster import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_VERSION, RETRAIN_POLICY
+from perennial.adapters.cluster import CONFIG_MAP, DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_VERSION, RETRAIN_POLICY
+from perennial_contract.serving import ServerConfig
+from perennial_contract.task import ArtifactRef, TrainingTask
 
 
 def _jobs(world: World) -> list[Object]:
@@ -46,6 +49,38 @@ def test_versions_made_at_the_same_moment_get_revisions_of_their_own(world: Worl
         world.node.trainings[name] = HANGS
     resolved = [world.await_phase(name, "Training")["resolved"]["revision"] for name in made]
     assert sorted(resolved) == [1, 2, 3, 4, 5, 6]
+
+
+BROUGHT = build_manifest({})
+"""Of a model that was trained elsewhere."""
+
+
+def test_a_model_that_was_brought_is_judged_and_served_as_it_is(world: World) -> None:
+    world.trained()
+    given = {"uri": "s3://elsewhere/mine", "digest": digest(BROUGHT)}
+    world.node.trainings["m-v2"] = replace(DEPLOY, manifest=BROUGHT)
+    world.version("m-v2", artifact=given)
+    world.await_live("m-v2")
+    task = world.api.get(CONFIG_MAP, world.namespace, "m-v2-task")["data"]["task.json"]
+    assert TrainingTask.model_validate_json(task).brought == ArtifactRef(**given)
+    status = world.status(MODEL_VERSION, "m-v2")
+    assert status["artifact"] == {**given, "bytes": 9}
+    assert (status["verdict"]["decision"], status["resolved"]["champion"]["name"]) == ("Deploy", "m-v1")
+    server = world.api.get(CONFIG_MAP, world.namespace, "m-v2-server")["data"]["server.json"]
+    assert ServerConfig.model_validate_json(server).artifact == ArtifactRef(**given)
+
+
+def test_another_model_than_the_one_that_was_to_be_brought_is_told_and_not_served(world: World) -> None:
+    world.model()
+    world.node.trainings["m-v1"] = replace(DEPLOY, manifest=BROUGHT)
+    world.version("m-v1", artifact={"uri": "s3://elsewhere/mine", "digest": digest("what was declared")})
+    status = world.await_phase("m-v1", "Failed")
+    said = f"spec.artifact.digest is {digest('what was declared')}, the artifact's {digest(BROUGHT)}"
+    assert status["job"]["message"] == said
+    assert world.condition(MODEL_VERSION, "m-v1", "Stalled")["message"] == said
+    world.await_event("m-v1", "DigestMismatch")
+    assert not {"artifact", "verdict"} & status.keys()
+    assert world.api.find(DEPLOYMENT, world.namespace, "m-v1") is None
 
 
 def test_the_annotation_retrains_once_a_token(world: World) -> None:

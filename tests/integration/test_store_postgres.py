@@ -62,6 +62,11 @@ async def test_a_store_as_init_makes_it_passes(store: SqlSampleStore) -> None:
         ("ALTER TABLE samples ALTER at TYPE timestamp", "samples.at: is of type TIMESTAMP: make it timestamp with"),
         ("ALTER TABLE predictions ALTER at TYPE timestamp", "predictions.at: is of type TIMESTAMP"),
         ("ALTER TABLE samples ALTER reward TYPE text", "samples.reward: is of type TEXT: make it a number"),
+        ("ALTER TABLE samples ALTER id TYPE bigint USING 0", "samples.id: is of type BIGINT: make it text, as"),
+        (
+            "ALTER TABLE predictions ALTER sample_id TYPE uuid USING NULL",
+            "predictions.sample_id: is of type UUID: make it text",
+        ),
         ("ALTER TABLE samples DROP COLUMN ret_1", "samples.features: 'samples' has no numeric column"),
         ("ALTER TABLE samples DROP CONSTRAINT samples_pkey", "run ALTER TABLE samples ADD PRIMARY KEY (id)"),
         (
@@ -91,6 +96,22 @@ async def test_a_unique_constraint_is_a_key_and_a_view_has_none(store: SqlSample
         "DROP INDEX own; CREATE UNIQUE INDEX own ON predictions (model, version, sample_id) WHERE score > 0",
     )
     assert "no unique key on (model, version, sample_id)" in await refusal(store)
+
+
+async def test_ids_may_be_cast_by_a_view_and_be_text_of_any_kind(store: SqlSampleStore, postgres_url: str) -> None:
+    execute(
+        postgres_url,
+        "CREATE DOMAIN key AS text",
+        "ALTER TABLE predictions ALTER sample_id TYPE key",
+        "CREATE TABLE own (id uuid PRIMARY KEY, series text, at timestamptz, ret_1 float8, target int, reward float8, "
+        "resolved_at timestamptz)",
+        "CREATE VIEW cast_ids AS SELECT id::text, series, at, ret_1, target, reward, resolved_at FROM own",
+        "ALTER TABLE samples ALTER id TYPE varchar(80)",
+    )
+    await store.check(CONTRACT)
+    await store.check(CONTRACT.model_copy(update={"table": "cast_ids"}))
+    with pytest.raises(StoreMisconfigured, match=r"own\.id: is of type UUID"):
+        await store.check(CONTRACT.model_copy(update={"table": "own"}))
 
 
 async def test_a_look_at_ids_of_another_type_says_so(store: SqlSampleStore, postgres_url: str) -> None:

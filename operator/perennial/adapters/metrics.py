@@ -1,4 +1,4 @@
-"""`perennial_*` series for Prometheus. A series ends when its object does."""
+"""`perennial_*` series for Prometheus. A series ends when its object does, a gauge also when nobody looks at it."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -129,6 +129,11 @@ class Metrics:
         values = (owner[1], owner[2], *labels)
         self._objects.setdefault(owner, set()).add((metric, values))
         return metric.labels(*values)
+
+    def hide(self, kind: str, namespace: str, name: str) -> None:
+        """Nobody looks at the object now: its gauges end, and what was counted stays counted."""
+        owner = (kind, namespace, name)
+        self._drop(owner, [series for series in self._objects.get(owner, ()) if isinstance(series[0], Gauge)])
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
         """The object is gone, and so are its series."""

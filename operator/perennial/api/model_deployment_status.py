@@ -129,5 +129,4 @@ class ModelDeploymentStatus(Status):
     outcomes: list[Outcome] = Field(default_factory=list)
     """The newest ends of rollouts, bounded."""
     health: HealthStatus | None = None
-    last_monitored_at: Time | None = None
     conditions: list[Condition] = Field(default_factory=list)

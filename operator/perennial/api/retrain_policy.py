@@ -130,7 +130,7 @@ class NewSamplesTrigger(Spec):
     """Enough new outcomes."""
 
     at_least: int = Field(default=50_000, ge=1)
-    """Outcomes since the live version was trained."""
+    """Outcomes that came in since the last training that did not fail, whatever its verdict was."""
 
 
 class Triggers(Spec):

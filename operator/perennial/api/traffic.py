@@ -83,6 +83,9 @@ class Canary(Spec):
         default=[0.1, 0.25, 0.5], min_length=1, max_length=_MAX_STEPS
     )
     """Shares of traffic, rising; after the last one comes promotion."""
+    min_replicas: int = Field(default=1, ge=1, le=1000)
+    """Pods of the canary that score every request beside the stable ones; those beyond the step's weight stand outside
+    the endpoint."""
     min_step_duration: Duration = timedelta(minutes=30)
     """A step lasts at least as long, and never less than labelDelay."""
     min_outcomes: int = Field(default=300, ge=1)

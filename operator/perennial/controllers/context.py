@@ -125,7 +125,7 @@ class Context:
 
     def forget(self, uid: str) -> None:
         """The object is gone."""
-        for kept in (self.monitored, self.canary_looks, self.counted, self.refused):
+        for kept in (self.monitored, self.canary_looks, self.watched, self.counted, self.refused):
             kept.pop(uid, None)
 
     async def write_status(self, kind: Kind, observed: Object, status: Status) -> Object:

@@ -43,6 +43,7 @@ async def reconcile_model(context: Context, key: Key) -> timedelta | None:
     if model.deleting:
         return await _withdraw(context, model)
     if model.spec is None:
+        context.metrics.hide(key.kind, key.namespace, key.name)
         await context.write_status(MODEL_DEPLOYMENT, body, stalled_model(model, context.now()))
         return None
     if names.FINALIZER not in body["metadata"].get("finalizers", []):
@@ -71,7 +72,7 @@ async def _reconcile(context: Context, model: Model) -> timedelta | None:
         store, look = StoreState(store.store, look), None
     world = World(
         now=now,
-        cause=_cause(spec),
+        cause=canary_cause(spec),
         versions=tuple(view_version(v) for v in versions.values()),
         pods=view_pods(deployments, pods),
         look=look,
@@ -107,7 +108,8 @@ async def _apply(
 ) -> timedelta | None:
     """Make the cluster so; returns when to look again when something is in the way."""
     assert model.spec is not None
-    wanted = decide_replicas(model.spec.server.replicas, status, world.pods, world.now)
+    scoring = model.spec.canary.min_replicas
+    wanted = decide_replicas(model.spec.server.replicas, status, world.pods, world.now, scoring=scoring)
     stable = status.stable.version if status.stable else None
     refusal, again = None, None
     try:
@@ -132,12 +134,11 @@ def _held_for(status: ModelDeploymentStatus, store: StoreState) -> ModelDeployme
     return status.model_copy(update={"canary": held})
 
 
-def _cause(spec: ModelDeploymentSpec) -> str:
-    """Digest of what a canary stands on: a change ends it. More pods are no such change."""
-    server = spec.server.model_dump(mode="json", exclude={"replicas"})
-    return names.digest_of(
-        [*(v.model_dump(mode="json") for v in (spec.algorithm, spec.samples, spec.decision)), server]
-    )
+def canary_cause(spec: ModelDeploymentSpec) -> str:
+    """Digest of what a canary stands on: a change ends it. More pods are none, nor is a default of a later release."""
+    server = spec.server.model_dump(mode="json", exclude={"replicas"}, exclude_defaults=True)
+    others = (v.model_dump(mode="json", exclude_defaults=True) for v in (spec.algorithm, spec.samples, spec.decision))
+    return names.digest_of([*others, server])
 
 
 async def _moving_pods(context: Context, model: Model, deployments: list[Object]) -> list[Object]:

@@ -8,7 +8,9 @@ from typing import Literal, get_args
 from perennial.adapters.cluster import MODEL_VERSION
 from perennial.api.conditions import KStatus, find_condition, with_kstatus
 from perennial.api.model_version import ModelVersionSpec, ModelVersionStatus, Resolved, Verdict
+from perennial.api.validation import not_implemented
 from perennial.controllers.adoption import adopt, find_model
+from perennial.controllers.conditions import with_missing_parts
 from perennial.controllers.context import Context, Refusal
 from perennial.controllers.jobs import ensure_job, note_lane, observe_job, take_lane
 from perennial.controllers.lanes import WaitsFor
@@ -16,7 +18,7 @@ from perennial.controllers.objects import Model, Version, parse_version, unackno
 from perennial.controllers.queue import Key
 from perennial.controllers.reports import read_features, read_trained
 from perennial.controllers.resolve import BlockedError, resolve_version
-from perennial.domain.evidence import StoreError
+from perennial.domain.evidence import StoreError, StoreMisconfigured
 from perennial.domain.verdict import decide_verdict
 from perennial.domain.version import (
     A_LANE,
@@ -58,7 +60,7 @@ async def reconcile_version(context: Context, key: Key) -> timedelta | None:
         version = await adopt(context, version, model)
     spec, problem = version.spec, version.problem or _mutated(version)
     if spec is None or problem:
-        note_lane(context, version, version.status)
+        context.lanes.release(key.namespace, key.name)  # nobody looks whether its Job ends
         await _stall(context, version, problem or "")
         return None
     if version.status.phase not in (None, "Pending"):
@@ -131,7 +133,7 @@ async def _reconcile(context: Context, seen: _Seen) -> timedelta | None:
     status = _with_bookkeeping(context, seen, decision, hindrance, waits)
     written = await context.write_status(MODEL_VERSION, version.body, status)
     await context.tell(MODEL_VERSION, written, decision.transitions)
-    _count(context, seen, status)
+    _count(context, seen, status, job)
     again = await ensure_job(context, version, seen.model, status)
     if waits is None:
         note_lane(context, version, status)
@@ -139,9 +141,9 @@ async def _reconcile(context: Context, seen: _Seen) -> timedelta | None:
 
 
 def _asked(version: Version) -> Literal["approve", "reject"] | None:
-    if unacknowledged(version, "approve"):
+    if unacknowledged(version, "approve") is not None:
         return "approve"
-    return "reject" if unacknowledged(version, "reject") else None
+    return "reject" if unacknowledged(version, "reject") is not None else None
 
 
 async def _observe_report(context: Context, seen: _Seen, job: JobView) -> Trained | Untrusted | StoreError | None:
@@ -213,10 +215,12 @@ def _with_bookkeeping(
     version, status = seen.version, decision.status
     conditions = version.status.conditions
     state, reason, message = _kstatus(status, hindrance, context.refused.get(version.uid), waits)
-    conditions = with_kstatus(conditions, state, reason, message, generation=version.generation, now=context.now())
+    generation, now = version.generation, context.now()
+    conditions = with_kstatus(conditions, state, reason, message, generation=generation, now=now)
+    conditions = with_missing_parts(conditions, not_implemented(seen.spec), generation, now)
     return status.model_copy(
         update={
-            "observed_generation": version.generation,
+            "observed_generation": generation,
             "spec_digest": status.spec_digest or _digest(version),
             "acknowledged": _acknowledged(version, status),
             "conditions": conditions,
@@ -240,7 +244,10 @@ def _kstatus(
     if isinstance(hindrance, BlockedError):
         return "Stalled", hindrance.reason, str(hindrance)
     if hindrance and job:
-        return "Reconciling", "StoreUnavailable", f"{job.name} ended, but its report cannot be read: {hindrance}"
+        unread = f"{job.name} ended, but its report cannot be read: {hindrance}"
+        if isinstance(hindrance, StoreMisconfigured):
+            return "Stalled", "StoreMisconfigured", unread
+        return "Reconciling", "StoreUnavailable", unread
     if refusal and status.phase == "Training":
         return "Stalled", refusal.reason, refusal.message
     if status.phase == "Failed":
@@ -267,12 +274,14 @@ def _acknowledged(version: Version, status: ModelVersionStatus) -> dict[str, str
     return done
 
 
-def _count(context: Context, seen: _Seen, status: ModelVersionStatus) -> None:
-    before, model = seen.version.status, seen.spec.model_deployment
-    owner = ("ModelDeployment", seen.version.namespace, model)
+def _count(context: Context, seen: _Seen, status: ModelVersionStatus, job: JobView) -> None:
+    """What this look has changed, and so is counted once."""
+    before, namespace, model = seen.version.status, seen.version.namespace, seen.spec.model_deployment
+    owner = ("ModelDeployment", namespace, model)
     if before.phase is None:
         context.metrics.count(owner, context.metrics.triggers, seen.spec.trigger.type)
     if status.verdict and not before.verdict:
         context.metrics.count(owner, context.metrics.verdicts, status.verdict.decision)
-        if status.training_seconds is not None:
-            context.metrics.time_training(seen.version.namespace, model, "Succeeded", status.training_seconds)
+    was, attempt = before.job, status.job
+    if was and attempt and was.state == "Running" and attempt.state != "Running" and job.seconds is not None:
+        context.metrics.time_training(namespace, model, attempt.state, job.seconds)

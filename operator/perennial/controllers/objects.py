@@ -20,7 +20,8 @@ from perennial.resources import names
 from perennial_contract.report import JobSummary
 
 Object = dict[str, Any]
-
+EMPTY = "(empty)"
+"""What an annotation without a value is acknowledged as."""
 
 class Unchanging(dict[str, Any]):
     """A body that nobody will ever change: it is parsed once, however often it is looked at."""
@@ -141,14 +142,20 @@ def view_version(version: Version) -> VersionView:
 
 
 def _asked(version: Version) -> Literal["abort", "promote"] | None:
-    if unacknowledged(version, "abort"):
+    if unacknowledged(version, "abort") is not None:
         return "abort"
-    return "promote" if unacknowledged(version, "promote") else None
+    return "promote" if unacknowledged(version, "promote") is not None else None
+
+
+def asked_by(asker: Parsed[S, T], annotation: str) -> str | None:
+    """An annotation's value. An empty one asks no less, by another name: a status holds no empty text."""
+    value = asker.annotations.get(annotation)
+    return EMPTY if value == "" else value
 
 
 def unacknowledged(version: Version, verb: str) -> str | None:
     """The value of a one-shot annotation that was not acted on yet."""
-    value = version.annotations.get(names.ONE_SHOT[verb])
+    value = asked_by(version, names.ONE_SHOT[verb])
     return value if value is not None and version.status.acknowledged.get(verb) != value else None
 
 
@@ -173,18 +180,21 @@ def view_pods(deployments: Sequence[Object], pods: Sequence[Object]) -> dict[str
 
 
 def _failure(pod: Object) -> str | None:
-    """What a failing container says; a restart after a clean exit is no failure."""
-    if "deletionTimestamp" in pod["metadata"]:
+    """What a failing container says. One exit is no failure: it may be the node's, which evicted it or started anew."""
+    status = pod.get("status", {})
+    if "deletionTimestamp" in pod["metadata"] or status.get("phase") == "Failed":
         return None
-    for container in pod.get("status", {}).get("containerStatuses") or []:
-        waits = container.get("state", {}).get("waiting") or {}
-        waiting = waits.get("reason")
-        state = container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated") or {}
-        code = state.get("exitCode", 0)
-        if waiting in _FAILING or (code != 0 and not container.get("ready")):
-            said = str(state.get("message") or waits.get("message") or "").strip().splitlines()
-            what = f"{waiting or state.get('reason') or 'Error'}{f', exit code {code}' if code else ''}"
-            return f"fails ({what})" + (f": {said[-1][:300]}" if said else "")
+    for container in status.get("containerStatuses") or []:
+        state, before = container.get("state", {}), container.get("lastState", {}).get("terminated") or {}
+        waits = state.get("waiting") or {}
+        waiting, ended = waits.get("reason"), state.get("terminated") or before
+        code = ended.get("exitCode", 0)
+        loops = "terminated" in state and code != 0 and container.get("restartCount", 0) >= 1
+        if waiting in _FAILING or loops:
+            said = next((m for m in (ended.get("message"), before.get("message"), waits.get("message")) if m), "")
+            lines = str(said).strip().splitlines()
+            what = f"{waiting or ended.get('reason') or 'Error'}{f', exit code {code}' if code else ''}"
+            return f"fails ({what})" + (f": {lines[-1][:300]}" if lines else "")
     return None
 
 

@@ -13,7 +13,16 @@ from perennial.controllers.conditions import with_missing_parts
 from perennial.controllers.context import Context
 from perennial.controllers.governance import governing_policy
 from perennial.controllers.model_view import observe_model
-from perennial.controllers.objects import Model, Object, Policy, Version, parse_model, parse_policy, parse_version
+from perennial.controllers.objects import (
+    Model,
+    Object,
+    Policy,
+    Version,
+    asked_by,
+    parse_model,
+    parse_policy,
+    parse_version,
+)
 from perennial.controllers.queue import Key
 from perennial.domain.plan import NewVersion, PlanDecision, decide_plan
 from perennial.domain.rollout_draft import Transition
@@ -52,7 +61,7 @@ async def reconcile_policy(context: Context, key: Key) -> timedelta | None:
         now=now,
         created_at=policy.created_at,
         operator_slots=context.settings.max_jobs,
-        retrain_token=policy.annotations.get(names.RETRAIN),
+        retrain_token=asked_by(policy, names.RETRAIN),
     )
     uncreated = _take_lanes(context, policy, policy.spec, decision.create)
     try:
@@ -206,6 +215,7 @@ def _version_body(policy: Policy, spec: RetrainPolicySpec, model: Model, new: Ne
 
 
 async def _stall(context: Context, policy: Policy, message: str) -> None:
+    context.metrics.hide("RetrainPolicy", policy.namespace, policy.name)
     conditions = with_kstatus(
         policy.status.conditions, "Stalled", "InvalidSpec", message, generation=policy.generation, now=context.now()
     )

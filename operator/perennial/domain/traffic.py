@@ -32,9 +32,13 @@ def canary_replicas(stable: int, weight: float) -> int:
 
 
 def decide_replicas(
-    replicas: int, status: ModelDeploymentStatus, pods: Mapping[str, PodsView], now: datetime
+    replicas: int, status: ModelDeploymentStatus, pods: Mapping[str, PodsView], now: datetime, *, scoring: int = 1
 ) -> Replicas:
-    """What must run for the rollout state in ``status``; stable never shrinks for a canary's sake."""
+    """What must run for the rollout state in ``status``; stable never shrinks for a canary's sake.
+
+    Args:
+        scoring: so many pods of a canary at least score requests, in whatever track.
+    """
     wanted: dict[tuple[str, Track], int] = {}
     beside = replicas
     if status.previous and status.previous.warm_until and now < status.previous.warm_until:
@@ -47,8 +51,9 @@ def decide_replicas(
             beside = max(replicas, _held(weight, seen, pods.get(status.stable.version, PodsView())))
         if live := canary_replicas(beside, weight):
             wanted[name, "live"] = live
-        if shadow_alone or not seen.ready_live:
-            wanted[name, "shadow"] = 1
+        # live pods that are not ready score nothing: until they are, those in the shadow stay
+        if shadow := max(scoring - min(live, seen.ready_live), int(shadow_alone)):
+            wanted[name, "shadow"] = shadow
     for served in (status.stable, status.incoming):
         if served:
             wanted[served.version, "live"] = beside if served is status.stable else replicas

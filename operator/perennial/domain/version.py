@@ -44,6 +44,13 @@ class JobView:
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran; None while that is not known."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -217,18 +224,12 @@ def _evaluated(
         ),
         "evaluation": report.evaluation,
         "verdict": verdict,
-        "training_seconds": _seconds(facts.job),
+        "training_seconds": facts.job.seconds,
         "evaluated_at": facts.now,
         "finished_at": facts.now if kept_out else None,
     }
     told = Transition(f"Verdict{verdict.decision}", f"{name}: {verdict.message}", name)
     return VersionDecision(status.model_copy(update=changes), (told,))
-
-
-def _seconds(job: JobView) -> float | None:
-    if job.started_at is None or job.finished_at is None:
-        return None
-    return (job.finished_at - job.started_at).total_seconds()
 
 
 def _await_rollout(

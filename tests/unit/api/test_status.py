@@ -27,9 +27,8 @@ def test_what_cannot_be_said_in_the_api_is_absent() -> None:
 
 def test_what_was_written_is_read_back_the_same() -> None:
     conditions = [Condition(type="Ready", status="True", reason="Serving", last_transition_time=NOW)]
-    written = ModelDeploymentStatus(
-        observed_generation=2, last_monitored_at=NOW + timedelta(microseconds=5), conditions=conditions
-    ).to_dict()
+    health = HealthStatus(window_from=NOW + timedelta(microseconds=5))
+    written = ModelDeploymentStatus(observed_generation=2, health=health, conditions=conditions).to_dict()
     assert ModelDeploymentStatus.model_validate(written).to_dict() == written
 
 

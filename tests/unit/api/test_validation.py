@@ -197,6 +197,13 @@ GATEWAY = {"provider": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "pub
             ["spec.drift", "spec.regime"],
         ),
         (ModelDeploymentSpec, MODEL | {"health": {"falseAlarmEvery": "30d"}}, ["spec.health.falseAlarmEvery"]),
+        (ModelDeploymentSpec, MODEL | {"rollback": {"window": "9d", "minPairs": 200}}, []),
+        (ModelDeploymentSpec, MODEL | {"rollback": {"minPairs": 50}}, ["spec.rollback.minPairs"]),
+        (
+            ModelDeploymentSpec,
+            MODEL | {"artifacts": {"claimName": "models", "deletionPolicy": "Delete"}},
+            ["spec.artifacts.deletionPolicy"],
+        ),
         (RetrainPolicySpec, {}, []),
         (RetrainPolicySpec, {"triggers": {"schedule": {"every": "1d"}, "health": {}, "newSamples": {}}}, []),
         (RetrainPolicySpec, {"triggers": {"drift": {}}}, ["spec.triggers.drift"]),

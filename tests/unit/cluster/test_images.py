@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from tests.cluster import images
 from tests.cluster.images import IMAGES, Image
+from tests.cluster.installation import edit_kustomization
 from tests.cluster.providers import ROOT
 
 from perennial.settings import read_settings
@@ -73,11 +75,49 @@ def test_no_lock_tells_where_packages_came_from() -> None:
         assert "://" not in (ROOT / lock).read_text(), lock
 
 
+def _manifest(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((ROOT / "manifests/operator" / name).read_text())
+    return document
+
+
+def _environment(kustomization: dict[str, Any]) -> dict[str, str]:
+    (generator,) = kustomization["configMapGenerator"]
+    return dict(literal.split("=", 1) for literal in generator["literals"])
+
+
 def test_the_operators_manifest_speaks_the_operators_settings() -> None:
-    deployment = yaml.safe_load((ROOT / "manifests/operator/deployment.yaml").read_text())
-    container = deployment["spec"]["template"]["spec"]["containers"][0]
-    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    container = _manifest("deployment.yaml")["spec"]["template"]["spec"]["containers"][0]
+    environment = _environment(_manifest("kustomization.yaml"))
     settings = read_settings(environment)
 
     assert {f"PERENNIAL_{name.upper()}" for name in settings.model_fields_set} == set(environment)
     assert container["ports"] == [{"name": "http", "containerPort": settings.port}]
+
+
+def test_the_kustomization_alone_says_which_images_run() -> None:
+    deployment, kustomization = _manifest("deployment.yaml"), _manifest("kustomization.yaml")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (image,), (generator,) = kustomization["images"], kustomization["configMapGenerator"]
+
+    assert container["image"] == image["name"]
+    assert container["envFrom"] == [{"configMapRef": {"name": generator["name"]}}]
+    assert "env" not in container, "it would win over what the kustomization says"
+    assert generator["namespace"] == deployment["metadata"]["namespace"]
+    assert {image["newName"], *_environment(kustomization).values()} == {
+        "perennial-operator",
+        f"perennial-trainer:{image['newTag']}",
+        f"perennial-server:{image['newTag']}",
+    }
+
+
+def test_the_cluster_under_test_runs_the_images_under_test() -> None:
+    images = {name: f"registry:5000/perennial-{name}:{name}123" for name in ("operator", "trainer", "server")}
+    edited = edit_kustomization(_manifest("kustomization.yaml"), images, {"PERENNIAL_POLL_SECONDS": "1"})
+
+    (image,) = edited["images"]
+    assert f"{image['newName']}:{image['newTag']}" == images["operator"]
+    assert _environment(edited) == {
+        "PERENNIAL_TRAINER_IMAGE": images["trainer"],
+        "PERENNIAL_SERVER_IMAGE": images["server"],
+        "PERENNIAL_POLL_SECONDS": "1",
+    }

@@ -1,8 +1,12 @@
 """Series on /metrics: there while their object is, and never a zero for what is not known."""
 
+import re
 from datetime import UTC, datetime
 
+import pytest
+
 from perennial.adapters.metrics import Metrics
+from perennial.api.conditions import ConditionStatus, with_condition
 from perennial.api.model_deployment_status import (
     CanaryStatus,
     Evidence,
@@ -14,9 +18,29 @@ from perennial.api.retrain_policy import Plan, PlannedJob, RetrainPolicyStatus
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 RATE = Interval(value=0.45, lower=0.44, upper=0.46, outcomes=3000, effective_outcomes=900)
-HEALTH = HealthStatus(state="Degraded", win_rate=RATE, samples=3100, resolved=3000, overdue=1, late=0)
+HEALTH = HealthStatus(
+    state="Degraded",
+    win_rate=RATE,
+    brier=0.26,
+    calibration_error=0.07,
+    samples=3110,
+    resolved=3000,
+    overdue=11,
+    late=5,
+)
 CANARY = CanaryStatus(
-    version="m-v2", uid="u", weight=0.25, started_at=NOW, step_started_at=NOW, evidence=Evidence(pairs=10, e_value=3.0)
+    version="m-v2",
+    uid="u",
+    weight=0.25,
+    observed_weight=0.24,
+    started_at=NOW,
+    step_started_at=NOW,
+    evidence=Evidence(pairs=10, effective_pairs=7, e_value=3.0, harm=0.5),
+)
+STATUS = ModelDeploymentStatus(
+    health=HEALTH,
+    canary=CANARY,
+    conditions=with_condition([], "StoreReady", "True", "Answers", "", generation=1, now=NOW),
 )
 MODEL = 'name="m",namespace="ns"'
 
@@ -30,19 +54,87 @@ def series(metrics: Metrics, about: str = "") -> dict[str, float]:
 
 def test_a_model_s_gauges_say_what_is_known() -> None:
     metrics = Metrics()
-    metrics.show_model("ns", "m", ModelDeploymentStatus(health=HEALTH, canary=CANARY))
-    found = series(metrics, MODEL)
-    assert found[f"perennial_model_win_rate{{{MODEL}}}"] == 0.45
-    assert found[f'perennial_model_health{{{MODEL},state="Degraded"}}'] == 1
-    assert found[f'perennial_model_health{{{MODEL},state="Healthy"}}'] == 0
-    assert found[f"perennial_canary_weight_ratio{{{MODEL}}}"] == 0.25
-    assert found[f"perennial_canary_evidence{{{MODEL}}}"] == 3
-    assert f"perennial_model_brier_score{{{MODEL}}}" not in found
+    metrics.show_model("ns", "m", STATUS)
+    assert {name.replace(MODEL, ""): value for name, value in series(metrics, MODEL).items()} == {
+        'perennial_model_health{,state="Healthy"}': 0,
+        'perennial_model_health{,state="Degraded"}': 1,
+        'perennial_model_health{,state="Critical"}': 0,
+        'perennial_model_health{,state="Unknown"}': 0,
+        "perennial_model_win_rate{}": 0.45,
+        "perennial_model_win_rate_lower{}": 0.44,
+        "perennial_model_win_rate_upper{}": 0.46,
+        "perennial_model_effective_outcomes{}": 900,
+        "perennial_model_calibration_error{}": 0.07,
+        "perennial_model_brier_score{}": 0.26,
+        "perennial_store_ready{}": 1,
+        "perennial_samples{}": 3110,
+        "perennial_samples_resolved{}": 3000,
+        "perennial_samples_overdue{}": 11,
+        "perennial_samples_late{}": 5,
+        "perennial_canary_weight_ratio{}": 0.25,
+        "perennial_canary_observed_weight_ratio{}": 0.24,
+        "perennial_canary_evidence{}": 3,
+        "perennial_canary_harm{}": 0.5,
+        "perennial_canary_pairs{}": 10,
+    }
+
+
+def test_every_gauge_of_an_object_is_looked_at_here() -> None:
+    metrics, described = Metrics(), Metrics().exposition().decode()
+    metrics.show_model("ns", "m", STATUS)
+    metrics.show_policy("ns", "p", RetrainPolicyStatus())
+    gauges = set(re.findall(r"^# TYPE (\S+) gauge$", described, re.MULTILINE))
+    shown = {name.split("{")[0] for name in series(metrics, "name=")}
+    assert {name for name in gauges if not name.endswith("_created")} == shown
+
+
+@pytest.mark.parametrize(("status", "value"), [("False", 0), ("Unknown", 0)])
+def test_a_store_that_gives_no_answer_is_not_ready(status: ConditionStatus, value: int) -> None:
+    metrics = Metrics()
+    conditions = with_condition([], "StoreReady", status, "R", "", generation=1, now=NOW)
+    metrics.show_model("ns", "m", ModelDeploymentStatus(conditions=conditions))
+    assert series(metrics, MODEL)[f"perennial_store_ready{{{MODEL}}}"] == value
+
+
+def test_what_happens_is_counted_under_its_labels() -> None:
+    metrics, owner = Metrics(), ("ModelDeployment", "ns", "m")
+    for label, times in (("Schedule", 1), ("Health", 2)):
+        for _ in range(times):
+            metrics.count(owner, metrics.triggers, label)
+    for _ in range(3):
+        metrics.count(owner, metrics.verdicts, "Keep")
+    for _ in range(4):
+        metrics.count(owner, metrics.promotions, "Pin")
+    for _ in range(5):
+        metrics.count(owner, metrics.rollbacks)
+    for result, seconds in (("Succeeded", 12.0), ("Succeeded", 8.0), ("Failed", 7.5)):
+        metrics.time_training("ns", "m", result, seconds)
+    assert {name.replace(MODEL, ""): value for name, value in series(metrics, MODEL).items()} == {
+        'perennial_triggers_total{,type="Schedule"}': 1,
+        'perennial_triggers_total{,type="Health"}': 2,
+        'perennial_verdicts_total{decision="Keep",}': 3,
+        'perennial_promotions_total{,reason="Pin"}': 4,
+        "perennial_rollbacks_total{}": 5,
+        'perennial_training_seconds_count{,result="Succeeded"}': 2,
+        'perennial_training_seconds_sum{,result="Succeeded"}': 20,
+        'perennial_training_seconds_count{,result="Failed"}': 1,
+        'perennial_training_seconds_sum{,result="Failed"}': 7.5,
+    }
+
+
+def test_gauges_end_when_nobody_looks_and_counts_stay() -> None:
+    metrics = Metrics()
+    metrics.show_model("ns", "m", STATUS)
+    metrics.count(("ModelDeployment", "ns", "m"), metrics.verdicts, "Deploy")
+    metrics.hide("ModelDeployment", "ns", "m")
+    assert {name.split("{")[0] for name in series(metrics, MODEL)} == {"perennial_verdicts_total"}
+    metrics.show_model("ns", "m", STATUS)
+    assert series(metrics, MODEL)[f"perennial_model_win_rate{{{MODEL}}}"] == 0.45
 
 
 def test_what_is_no_longer_known_has_no_series() -> None:
     metrics = Metrics()
-    metrics.show_model("ns", "m", ModelDeploymentStatus(health=HEALTH, canary=CANARY))
+    metrics.show_model("ns", "m", STATUS)
     metrics.show_model("ns", "m", ModelDeploymentStatus())
     found = series(metrics, MODEL)
     assert {name.split("{")[0] for name in found} == {"perennial_model_health", "perennial_canary_weight_ratio"}
@@ -65,7 +157,7 @@ def test_all_series_of_an_object_end_with_it_and_no_other_s() -> None:
     metrics = Metrics()
     nothing = series(metrics)
     for name in ("m", "other"):
-        metrics.show_model("ns", name, ModelDeploymentStatus(health=HEALTH, canary=CANARY))
+        metrics.show_model("ns", name, STATUS)
         metrics.count(("ModelDeployment", "ns", name), metrics.verdicts, "Deploy")
         metrics.time_training("ns", name, "Succeeded", 12.0)
     metrics.show_policy("ns", "m", RetrainPolicyStatus())

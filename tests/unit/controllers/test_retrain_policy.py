@@ -122,3 +122,18 @@ async def test_what_was_counted_is_not_believed_once_the_store_is_gone(
     del cluster.objects[MODEL_DEPLOYMENT, "m"]["status"]
     await reconcile_policy(context, POLICY)
     assert [job["waitingFor"] for job in _jobs(cluster)] == ["Advisory"], "nor is it believed that it is gone still"
+
+
+@pytest.mark.usefixtures("counts")
+@pytest.mark.parametrize(("value", "token"), [("monday", "monday"), ("", "(empty)")])
+async def test_an_annotation_asks_once_whatever_its_value(
+    cluster: ObjectsInMemory, context: Context, value: str, token: str
+) -> None:
+    put_policy(cluster, suspend=True)
+    cluster.objects[RETRAIN_POLICY, "p"]["metadata"]["annotations"] = {"perennial.dev/retrain": value}
+    await reconcile_policy(context, POLICY)
+    assert [job["reason"] for job in _jobs(cluster)] == ["RetrainRequested"]
+    assert cluster.objects[RETRAIN_POLICY, "p"]["status"]["retrainToken"] == token
+    cluster.objects[RETRAIN_POLICY, "p"]["status"].pop("plan")
+    await reconcile_policy(context, POLICY)
+    assert [job["reason"] for job in _jobs(cluster)] == ["NoVersion"], "it was acted on"

@@ -28,8 +28,21 @@ def waiting(reason: str, **last: object) -> Object:
     return {"ready": False, "state": {"waiting": {"reason": reason}}, "lastState": {"terminated": last} if last else {}}
 
 
-def terminated(code: int, said: str = "") -> Object:
-    return {"ready": False, "state": {"terminated": {"exitCode": code, "reason": "Error", "message": said}}}
+def terminated(code: int, said: str = "", restarts: int = 0, **last: object) -> Object:
+    ended = {"exitCode": code, "reason": "Error", "message": said}
+    before = {"terminated": last} if last else {}
+    return {"ready": False, "restartCount": restarts, "state": {"terminated": ended}, "lastState": before}
+
+
+def running(restarts: int, *, ready: bool, **last: object) -> Object:
+    state = {"running": {"startedAt": END}}
+    return {"ready": ready, "restartCount": restarts, "state": state, "lastState": {"terminated": last}}
+
+
+def evicted(*containers: Object) -> Object:
+    found = pod({})
+    status = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+    return {**found, "status": {**status, "containerStatuses": list(containers)}}
 
 
 def test_ready_pods_are_counted_by_version_and_track() -> None:
@@ -56,13 +69,31 @@ BROKEN = [
         pod({"state": {"waiting": {"reason": "InvalidImageName", "message": "couldn't parse image"}}}),
         "fails (InvalidImageName): couldn't parse image",
     ),
-    ("an exit between restarts", pod(terminated(137)), "fails (Error, exit code 137)"),
+    ("a crash loop between restarts", pod(terminated(137, restarts=1, exitCode=1)), "fails (Error, exit code 137)"),
+    (
+        "the last words of a crash loop between restarts",
+        pod(terminated(1, "digest is wrong", restarts=1, exitCode=1, message="before")),
+        "fails (Error, exit code 1): digest is wrong",
+    ),
+    (
+        "a crash loop that fell silent",
+        pod(terminated(1, restarts=1, exitCode=1, message="digest is wrong")),
+        "fails (Error, exit code 1): digest is wrong",
+    ),
+    ("one exit", pod(terminated(137)), None),
+    ("a clean exit after a restart", pod(terminated(0, restarts=1, exitCode=1)), None),
+    ("a container that came up after its node did", pod(running(1, ready=False, exitCode=255)), None),
+    ("a container that loads again after it crashed twice", pod(running(2, ready=False, exitCode=1)), None),
+    ("a container that is made anew after its node", pod(waiting("ContainerCreating", exitCode=255)), None),
+    ("a pod that was evicted", evicted(terminated(137, restarts=1, exitCode=137)), None),
+    ("a pod that was evicted in a crash loop", evicted(waiting("CrashLoopBackOff", exitCode=1)), None),
+    ("a pod that was evicted before it began", evicted(), None),
     ("an image that is being pulled", pod(waiting("ImagePullBackOff")), None),
     ("a container that is being made", pod(waiting("ContainerCreating")), None),
     ("a clean exit", pod(terminated(0)), None),
     ("a restart that has recovered", pod({"ready": True, "lastState": {"terminated": {"exitCode": 1}}}), None),
-    ("a pod that goes anyway", pod(terminated(143), deletionTimestamp=END), None),
-    ("a pod of the version's training", pod(terminated(1), track=None), None),
+    ("a pod that goes anyway", pod(terminated(143, restarts=1), deletionTimestamp=END), None),
+    ("a pod of the version's training", pod(terminated(1, restarts=1), track=None), None),
 ]
 
 

@@ -1,5 +1,6 @@
 """How the operator starts, and what it forgets."""
 
+import dataclasses
 import logging
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from perennial.adapters.cluster import MODEL_DEPLOYMENT, ClusterError
 from perennial.controllers import wiring
 from perennial.controllers.context import Kept, Refusal
 from perennial.controllers.wiring import NotInstalledError, Operator, check_installed
+from perennial.domain.guard import decide_watch
 from perennial.settings import Settings
 
 ALL = {"modeldeployments", "modelversions", "retrainpolicies"}
@@ -71,9 +73,11 @@ def test_what_is_gone_is_forgotten() -> None:
     uid, now = body["metadata"]["uid"], datetime(2026, 1, 5, tzinfo=UTC)
     context.monitored[uid] = now
     context.canary_looks[uid] = Kept((), now, None)
+    context.watched[uid] = decide_watch(None, ("u", None, 1.0), {}, {}, now)
     context.counted[uid] = Kept((), now, None)
     context.refused[uid] = Refusal("ObjectRefused", "no")
     operator.notice(MODEL_DEPLOYMENT, {"type": "MODIFIED", "object": body})
     assert context.monitored
     operator.notice(MODEL_DEPLOYMENT, {"type": "DELETED", "object": body})
-    assert [context.monitored, context.canary_looks, context.counted, context.refused] == [{}] * 4
+    kept = {field.name: getattr(context, field.name) for field in dataclasses.fields(context)}
+    assert [name for name, found in kept.items() if isinstance(found, dict) and uid in found] == []

@@ -391,6 +391,49 @@ def test_live_pods_that_are_too_many_beside_the_stable_ones_go_at_once() -> None
     assert decide_replicas(2, IN_CANARY, pods, NOW) == {("m-v1", "live"): 2, ("m-v2", "shadow"): 1}
 
 
+@pytest.mark.parametrize(
+    ("replicas", "weight", "pods", "scoring", "wanted"),
+    [
+        (2, 0.1, PodsView(ready_shadow=1), 3, {"shadow": 3}),
+        (2, 0.5, PodsView(ready_live=2), 2, {"live": 2}),
+        (2, 0.5, PodsView(ready_live=2), 3, {"live": 2, "shadow": 1}),
+        (2, 0.5, PodsView(ready_shadow=3), 3, {"live": 2, "shadow": 3}),
+        (2, 0.5, PodsView(ready_live=1, ready_shadow=3), 3, {"live": 2, "shadow": 2}),
+        (2, 0.5, PodsView(ready_live=1), 1, {"live": 2}),
+        (9, 0.25, PodsView(ready_live=3), 5, {"live": 3, "shadow": 2}),
+        (9, 0.25, PodsView(ready_live=3), 1, {"live": 3}),
+    ],
+    ids=[
+        "in the shadow alone",
+        "as many live ones as wanted",
+        "the step is worth less",
+        "no live one is ready yet",
+        "one live one is ready",
+        "one live one is ready, and one is enough",
+        "beside many",
+        "as before",
+    ],
+)
+def test_pods_of_a_canary_beyond_its_weight_score_in_the_shadow(
+    replicas: int, weight: float, pods: PodsView, scoring: int, wanted: dict[str, int]
+) -> None:
+    state = IN_CANARY.model_copy(update={"canary": CANARY.model_copy(update={"weight": weight})})
+    found = decide_replicas(replicas, state, {"m-v1": PodsView(replicas), "m-v2": pods}, NOW, scoring=scoring)
+    assert {track: count for (name, track), count in found.items() if name == "m-v2"} == wanted
+    assert found["m-v1", "live"] == replicas
+
+
+def test_only_a_canary_gets_more_pods_to_score_with() -> None:
+    previous = PreviousStatus(version="m-v0", uid="u0", replaced_at=LONG_AGO, warm_until=NOW + timedelta(days=1))
+    incoming = IncomingStatus(version="m-v2", uid="u2", reason="Promote", since=NOW)
+    status = SERVING.model_copy(update={"previous": previous, "incoming": incoming})
+    assert decide_replicas(2, status, READY, NOW, scoring=5) == {
+        ("m-v0", "shadow"): 1,
+        ("m-v1", "live"): 2,
+        ("m-v2", "live"): 2,
+    }
+
+
 @pytest.mark.parametrize("weight", [0.01, 0.1, 0.25, 0.5, 0.9])
 def test_traffic_never_exceeds_the_weight_when_replicas_are_lowered(weight: float) -> None:
     state = IN_CANARY.model_copy(update={"canary": CANARY.model_copy(update={"weight": weight})})

@@ -80,13 +80,28 @@ async def test_a_table_without_features_is_refused(url: str, engine: Engine) -> 
     assert "has no numeric column beside its own" in await problem(url)
 
 
-async def test_ids_of_different_types_are_refused(url: str, engine: Engine) -> None:
+SAMPLES = "id {}, series TEXT, at DATETIME, target INT, reward FLOAT, resolved_at DATETIME, f FLOAT"
+PREDICTIONS = "model TEXT, version TEXT, sample_id {}, track TEXT, score FLOAT, at DATETIME"
+
+
+@pytest.mark.parametrize(
+    ("sample", "prediction", "named"),
+    [
+        ("BIGINT", "TEXT", "samples.id: is of type BIGINT"),
+        ("TEXT", "BIGINT", "predictions.sample_id: is of type BIGINT"),
+        ("BIGINT", "BIGINT", "samples.id: is of type BIGINT"),
+    ],
+)
+async def test_ids_that_are_no_text_are_refused(
+    url: str, engine: Engine, sample: str, prediction: str, named: str
+) -> None:
     create(engine, "ret_1")
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE samples"))
-        columns = "id BIGINT, series TEXT, at DATETIME, target INT, reward FLOAT, resolved_at DATETIME, f FLOAT"
-        connection.execute(text(f"CREATE TABLE samples ({columns})"))
-    assert "give both the same type" in await problem(url)
+        connection.execute(text("DROP TABLE predictions"))
+        connection.execute(text(f"CREATE TABLE samples ({SAMPLES.format(sample)})"))
+        connection.execute(text(f"CREATE TABLE predictions ({PREDICTIONS.format(prediction)})"))
+    assert f"{named}: make it text, as servers write it (a view may cast it)" in await problem(url)
 
 
 KEYLESS = {

@@ -42,12 +42,13 @@ def check_tables(connection: Connection, contract: SampleContract, recorded_by: 
         for name in names:
             if not isinstance(columns[name], NUMERIC):
                 raise StoreMisconfigured(f"{table}.{name}", f"is of type {columns[name]}", "make it a number")
-    if isinstance(samples["id"], String) != isinstance(predictions["sample_id"], String):
-        raise StoreMisconfigured(
-            f"{contract.predictions_table}.sample_id",
-            f"is of type {predictions['sample_id']}, {contract.table}.id of type {samples['id']}",
-            "give both the same type",
-        )
+    for table, name, kind in (
+        (contract.table, "id", samples["id"]),
+        (contract.predictions_table, "sample_id", predictions["sample_id"]),
+    ):
+        if not _is_text(kind):
+            fix = "make it text, as servers write it (a view may cast it)"
+            raise StoreMisconfigured(f"{table}.{name}", f"is of type {kind}", fix)
     if connection.dialect.name == "postgresql":
         for table, columns in ((contract.table, samples), (contract.predictions_table, predictions)):
             _check_zones(table, columns)
@@ -55,6 +56,11 @@ def check_tables(connection: Connection, contract: SampleContract, recorded_by: 
         _check_key(connection, "samples.table", contract.table, ("id",))
     _check_key(connection, "samples.predictionsTable", contract.predictions_table, PREDICTION_KEY)
     _check_key(connection, "samples", REPORTS_TABLE, ("version",))
+
+
+def _is_text(kind: TypeEngine[Any]) -> bool:
+    """Also of a domain, which has the type that it is made of."""
+    return isinstance(getattr(kind, "data_type", kind), String)
 
 
 def _check_key(connection: Connection, field: str, table: str, key: tuple[str, ...]) -> None:
