@@ -19,7 +19,7 @@ from rich.table import Table
 from perennial.adapters.cluster import MODEL_DEPLOYMENT
 from perennial.commands.terms import UrlFileOption, fail, one_line_errors
 from perennial.replay.page import write_page
-from perennial.replay.report import ModelReport, Performance, Report, Run
+from perennial.replay.report import Report, Run, WinRateDifference
 from perennial.replay.runner import Book, Options, Watcher, replay
 from perennial.replay.scenario import ScenarioError, read_scenario
 from perennial.replay.simulation import Simulation
@@ -84,7 +84,7 @@ def entry(
     )
     if resume and not options.work.is_dir():
         raise fail(f"--resume: there is no interrupted run in {out}: leave --resume out, or name its folder with --out")
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     with one_line_errors(), _one_line_failures():
         books = [Book(_name(files), read_scenario(files, speed_up=speed_up_training))]
         if compare:
@@ -94,7 +94,7 @@ def entry(
             report = asyncio.run(replay(books, options, watcher))
     _write(report, out)
     for run in report.runs:
-        console.print(build_table(run, report.measured.training_cpu_seconds))
+        _print_run(console, run, report)
     _print_comparison(console, report)
     console.print(f"{out / 'report.json'} and {out / 'index.html'}")
     if not report.complete:
@@ -226,71 +226,53 @@ def _write(report: Report, out: Path) -> None:
 
 def build_table(run: Run, cpu: dict[str, float]) -> Table:
     """The closing table: a row a model."""
-    table = Table(box=box.SIMPLE, title=run.name, title_justify="left")
-    table.add_column("model")
-    for heading in ("retrains", "deploys", "canaries", "keeps", "failures", "rollbacks"):
+    table = Table("model", box=box.SIMPLE, title=run.name, title_justify="left")
+    for heading in (
+        *("retrains", "deploys", "canaries", "keeps", "failed", "rollbacks"),
+        *("win rate", "alone", "reward", "alone", "CPU s"),
+    ):
         table.add_column(heading, justify="right")
-    table.add_column("win rate")
-    table.add_column("without retraining")
-    table.add_column("difference")
-    table.add_column("reward", justify="right")
-    table.add_column("without", justify="right")
-    table.add_column("CPU s", justify="right")
     for model in run.models:
-        counts = model.counts
+        counts, with_, without = model.counts, model.with_retraining, model.without_retraining
         numbers = (counts.retrains, counts.deploys, counts.canaries, counts.keeps, counts.failures, counts.rollbacks)
         table.add_row(
             model.name,
             *map(str, numbers),
-            show_rate(model.with_retraining),
-            show_rate(model.without_retraining),
-            show_difference(model),
-            show_reward(model.with_retraining),
-            show_reward(model.without_retraining),
+            *(f"{p.win_rate.value:.1%}" if p.win_rate else "–" for p in (with_, without)),
+            *(f"{p.total_reward:+.3f}" if p.total_reward is not None else "–" for p in (with_, without)),
             f"{cpu.get(f'{run.name} {model.name}', 0.0):.0f}",
         )
     return table
 
 
-def show_rate(found: Performance) -> str:
-    """54.1 % (52.0 to 56.1)."""
-    rate = found.win_rate
-    return f"{rate.value:.1%} ({rate.lower:.1%} to {rate.upper:.1%})" if rate else "–"
-
-
-def show_difference(model: ModelReport) -> str:
-    """With its interval and what it rests on."""
-    found = model.difference
+def explain_difference(found: WinRateDifference | None, first: str, second: str) -> str:
+    """In one sentence, with its interval and the number of trials behind it."""
     if found is None:
-        return "–"
+        return f"{first} and {second} cannot be told apart: too few outcomes that both answered"
+    verdict = "no difference is shown" if found.lower <= 0 <= found.upper else "a difference"
     return (
-        f"{100 * found.value:+.1f} points ({100 * found.lower:+.1f} to {100 * found.upper:+.1f}), "
-        f"{found.effective_outcomes:.0f} effective of {found.outcomes}"
+        f"{first} won {100 * found.value:+.1f} points against {second} ({100 * found.lower:+.1f} to "
+        f"{100 * found.upper:+.1f}, each bound at 95 %): {verdict}, on {found.effective_outcomes:.0f} effective of "
+        f"{found.outcomes} outcomes in {found.blocks} time blocks"
     )
 
 
-def show_reward(found: Performance) -> str:
-    """Of all actions, costs deducted."""
-    return f"{found.total_reward:+.3f}" if found.total_reward is not None else "–"
+def _print_run(console: Console, run: Run, report: Report) -> None:
+    console.print(build_table(run, report.measured.training_cpu_seconds))
+    for model in run.models:
+        if model.with_retraining.win_rate:
+            console.print(explain_difference(model.difference, model.name, "its first version left alone"))
+        else:
+            last = model.versions[-1].message if model.versions else "nobody retrains it"
+            console.print(f"{model.name} never served: {last}")
 
 
 def _print_comparison(console: Console, report: Report) -> None:
     if report.comparison is None:
         return
-    first, second = report.comparison.first, report.comparison.second
-    table = Table(box=box.SIMPLE, title=f"{first} beside {second}", title_justify="left")
-    for heading in ("model", first, second, f"{first} − {second}", "rests on", "CPU s", "CPU s of the other"):
-        table.add_column(heading)
-    cpu = report.measured.training_cpu_seconds
+    first, second, cpu = report.comparison.first, report.comparison.second, report.measured.training_cpu_seconds
+    console.print(f"\n{first} beside {second}")
     for model in report.comparison.models:
-        found = model.difference
-        table.add_row(
-            model.model,
-            show_rate(model.first),
-            show_rate(model.second),
-            f"{100 * found.value:+.1f} points ({100 * found.lower:+.1f} to {100 * found.upper:+.1f})" if found else "–",
-            f"{found.effective_outcomes:.0f} effective of {found.outcomes}" if found else "–",
-            f"{cpu.get(f'{first} {model.model}', 0.0):.0f}",
-            f"{cpu.get(f'{second} {model.model}', 0.0):.0f}",
-        )
-    console.print(table)
+        told = explain_difference(model.difference, f"{model.model} under {first}", second)
+        spent = [cpu.get(f"{name} {model.model}", 0.0) for name in (first, second)]
+        console.print(f"{told}; {spent[0]:.0f} CPU seconds of training against {spent[1]:.0f}")

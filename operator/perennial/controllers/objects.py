@@ -23,6 +23,7 @@ Object = dict[str, Any]
 EMPTY = "(empty)"
 """What an annotation without a value is acknowledged as."""
 
+
 class Unchanging(dict[str, Any]):
     """A body that nobody will ever change: it is parsed once, however often it is looked at."""
 

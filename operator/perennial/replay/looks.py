@@ -17,7 +17,6 @@ from perennial.domain.evidence import (
     PairLook,
     ReportRow,
     SampleCounts,
-    StoreMisconfigured,
     VersionBlock,
     late_slack,
 )
@@ -79,23 +78,27 @@ class RecordedStore:
 
     async def observe_counts(self, contract: SampleContract, *, since: datetime, now: datetime) -> SampleCounts:
         """See `SampleStore`; asked of a table, which every model that reads it knows."""
-        found = next(p for p in self._models.values() if p.history.recording.table == contract.table)
-        history, delay = found.history, contract.label_delay
-        end = int(np.searchsorted(history.at, to_micros(now), "right"))
-        known = ~np.isnan(history.target[:end]) & (history.known_at(delay)[:end] <= to_micros(now))
-        at = history.at[:end]
-        fresh = known & (at > to_micros(since)) & (at <= to_micros(now - delay))
-        resolved_at = history.resolved_at[:end][known & (history.resolved_at[:end] != UNRESOLVED)]
-        first = int(np.argmax(fresh)) if fresh.any() else None
-        return SampleCounts(
-            rows=end,
-            resolved=int(known.sum()),
-            newest_at=to_instant(at[-1]) if end else None,
-            newest_resolved_at=to_instant(resolved_at.max()) if len(resolved_at) else None,
-            resolved_since=int(fresh.sum()),
-            oldest_since=to_instant(at[first]) if first is not None else None,
-            visible_until=now - delay,
-        )
+        tables = (p for p in self._models.values() if p.history.recording.table == contract.table)
+        return count_samples(next(p for p in tables if p.label_delay == contract.label_delay), since, now)
+
+
+def count_samples(predictions: Predictions, since: datetime, now: datetime) -> SampleCounts:
+    """`SampleStore.observe_counts`."""
+    history, visible_until = predictions.history, now - predictions.label_delay
+    end = int(np.searchsorted(history.at, to_micros(now), "right"))
+    rows = rows_between(predictions, since, visible_until)
+    known = predictions.known_at[rows] <= to_micros(now)
+    fresh = np.flatnonzero(known & ~np.isnan(history.target[rows]))
+    dated = int(np.searchsorted(predictions.resolutions, to_micros(now), "right"))
+    return SampleCounts(
+        rows=end,
+        resolved=int(np.searchsorted(predictions.arrivals, to_micros(now), "right")),
+        newest_at=to_instant(history.at[end - 1]) if end else None,
+        newest_resolved_at=to_instant(predictions.resolutions[dated - 1]) if dated else None,
+        resolved_since=len(fresh),
+        oldest_since=to_instant(history.at[rows.start + fresh[0]]) if len(fresh) else None,
+        visible_until=visible_until,
+    )
 
 
 def rows_between(predictions: Predictions, since: datetime, until: datetime) -> slice:
@@ -275,13 +278,3 @@ def _version_blocks(uid: str, block: Ints, live: Bools, acted: Bools, won: Bools
         VersionBlock(version=uid, block=key, n=round(n), acted=round(a), wins=round(w))
         for key, n, a, w in zip(ids, sums["n"], sums["acted"], sums["wins"], strict=True)
     ]
-
-
-def check_contract(predictions: Predictions, contract: SampleContract) -> None:
-    """Raises StoreMisconfigured when a feature of the contract was not recorded."""
-    known = {feature.name for feature in predictions.history.recording.features}
-    for name in contract.features:
-        if name not in known:
-            raise StoreMisconfigured(
-                "samples.features", f"{contract.table!r} has no column {name!r}", "add it, or leave it out"
-            )

@@ -21,7 +21,6 @@ class _Run:
 
     body: Object
     ends_at: datetime
-    in_time: bool
     task: TrainingTask
     answer: "asyncio.Task[WorkerAnswer] | None"
     """None: it will be stopped at its deadline, and so leaves nothing."""
@@ -98,11 +97,12 @@ class Node:
         task = TrainingTask.model_validate_json(self._read(namespace, f"{labels[names.VERSION]}-task", "task.json"))
         started = datetime.fromisoformat(body["metadata"]["creationTimestamp"])
         takes, limit = self._duration(task.version.model_key), timedelta(seconds=body["spec"]["activeDeadlineSeconds"])
+        if takes > limit:
+            return _Run(body, started + limit, task, None)
         path = self._tasks / f"{task.version.uid}.json"
         path.write_text(self._local(task).to_json())
         request = TrainRequest(task=str(path), samples=f"file://{self._work}", now=task.until)
-        answer = asyncio.get_running_loop().create_task(self._workers.ask(request))
-        return _Run(body, started + min(takes, limit), takes < limit, task, answer)
+        return _Run(body, started + takes, task, asyncio.get_running_loop().create_task(self._workers.ask(request)))
 
     def _read(self, namespace: str, config_map: str, key: str) -> str:
         return str(self._cluster.find(CONFIG_MAP, namespace, config_map)["data"][key])
@@ -116,19 +116,12 @@ class Node:
 
     async def _end(self, key: tuple[str, str], run: _Run) -> None:
         del self._runs[key]
-        answer = await run.answer
-        self.trained.append((run.task.version.model_key, answer))
-        stamps = [moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") for moment in (run.ends_at, run.ends_at)]
-        started = run.body["metadata"]["creationTimestamp"]
-        if run.in_time and answer.exit_code == 0:
-            done = {"type": "Complete", "status": "True", "lastTransitionTime": stamps[0]}
-            status = {"startTime": started, "completionTime": stamps[1], "succeeded": 1, "conditions": [done]}
-        else:
-            reason = "BackoffLimitExceeded" if run.in_time else "DeadlineExceeded"
-            failed = {"type": "Failed", "status": "True", "reason": reason, "lastTransitionTime": stamps[0]}
-            status = {"startTime": started, "failed": 1, "conditions": [{**failed, "message": "the pod failed"}]}
+        answer = await run.answer if run.answer else None
+        if answer:
+            self.trained.append((run.task.version.model_key, answer))
+        if answer and answer.exit_code:
             await self._leave_pod(run, answer)
-        self._cluster.put_status(JOB, run.body, status)
+        self._cluster.put_status(JOB, run.body, _job_status(run, answer))
 
     async def _leave_pod(self, run: _Run, answer: WorkerAnswer) -> None:
         metadata = run.body["metadata"]
@@ -145,5 +138,16 @@ class Node:
 
     def _drop(self, key: tuple[str, str]) -> None:
         run = self._runs.pop(key, None)
-        if run:
+        if run and run.answer:
             run.answer.cancel()
+
+
+def _job_status(run: _Run, answer: WorkerAnswer | None) -> Object:
+    """What Kubernetes' Job controller says of a Job that ended."""
+    ended, started = run.ends_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), run.body["metadata"]["creationTimestamp"]
+    if answer and not answer.exit_code:
+        done = {"type": "Complete", "status": "True", "lastTransitionTime": ended}
+        return {"startTime": started, "completionTime": ended, "succeeded": 1, "conditions": [done]}
+    reason = "BackoffLimitExceeded" if answer else "DeadlineExceeded"
+    failed = {"type": "Failed", "status": "True", "reason": reason, "message": "", "lastTransitionTime": ended}
+    return {"startTime": started, "failed": 1, "conditions": [failed]}

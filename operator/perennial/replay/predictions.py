@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perennial.adapters.recording import Floats, History, Ints, to_micros
+from perennial_contract.recording import UNRESOLVED
 
 LIVE, SHADOW = 1, 2
 T = TypeVar("T", bound=np.generic)
@@ -50,6 +51,10 @@ class Predictions:
     """(n,) µs: from when on each outcome is there."""
     visible_at: Ints = field(init=False)
     """(n,) µs: from when on it is evidence, which it is not before it was due."""
+    arrivals: Ints = field(init=False)
+    """µs, ascending: when each outcome was there, and its sample too."""
+    resolutions: Ints = field(init=False)
+    """µs, ascending: when the outcomes came that have a time of their own."""
     versions: dict[str, Scored] = field(default_factory=dict)
     """By UID."""
     live_score: Floats = field(default_factory=lambda: np.empty(0))
@@ -63,6 +68,9 @@ class Predictions:
         count = len(self.history)
         self.known_at = self.history.known_at(self.label_delay)
         self.visible_at = np.maximum(self.known_at, self.history.at + to_micros(self.label_delay))
+        known, dated = ~np.isnan(self.history.target), self.history.resolved_at != UNRESOLVED
+        self.arrivals = np.sort(np.maximum(self.known_at, self.history.at)[known])
+        self.resolutions = np.sort(np.maximum(self.history.resolved_at, self.history.at)[known & dated])
         if not len(self.live_score):
             self.live_score = np.full(count, np.nan)
             self.live_version = np.full(count, -1, dtype=np.int64)
