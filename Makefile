@@ -2,12 +2,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 4
+EXAMPLE ?= btc
+MODELS_btc = -f manifests/examples/btc/xgboost.yaml -f manifests/examples/btc/lightgbm.yaml
+MODELS_sp500 = -f manifests/examples/sp500/model.yaml
+TABLES_sp500 = --table sp500_samples --predictions-table sp500_predictions
+SPAN_sp500 = --from 1995-01-01
 BIN = $(VENV)/bin
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format crds lock test unit integration e2e e2e-full demo bench cluster-up cluster-down images
+.PHONY: help setup lint format crds lock test unit integration e2e e2e-full replay demo bench cluster-up cluster-down images
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -56,6 +61,13 @@ e2e: setup ## the loop on a real cluster with real images
 	$(BIN)/pytest tests/e2e -n $(WORKERS)
 
 e2e-full: e2e ## the same: no scenario takes longer than CI has time for
+
+replay: setup ## an example policy over real history, with no cluster: EXAMPLE=btc (2017 to 2019) or sp500 (1995 to 2022)
+	@mkdir -p build
+	@rm -f build/$(EXAMPLE).db
+	$(BIN)/perennial example $(EXAMPLE) --load --url sqlite:///build/$(EXAMPLE).db $(TABLES_$(EXAMPLE))
+	$(BIN)/perennial replay $(MODELS_$(EXAMPLE)) -f manifests/examples/replay/$(EXAMPLE)-policy.yaml \
+	  --samples sqlite:///build/$(EXAMPLE).db $(SPAN_$(EXAMPLE)) --out build/replay-$(EXAMPLE)
 
 demo: setup ## the loop on real market data, in a live table
 	$(BIN)/python -m tests.demo

@@ -22,6 +22,8 @@ class OperatorProcess:
         variables = {f"PERENNIAL_{name.upper()}": value for name, value in given.items()}
         self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "OMP_NUM_THREADS": "1", **variables}
         self._process: subprocess.Popen[bytes] | None = None
+        self.program: tuple[str, ...] = ("perennial.main",)
+        """The module that is run, and its arguments."""
 
     @property
     def pid(self) -> int:
@@ -32,7 +34,7 @@ class OperatorProcess:
     def launch(self) -> None:
         """Starts it and does not wait."""
         with self.log.open("ab") as output:
-            command = [sys.executable, "-m", "perennial.main"]
+            command = [sys.executable, "-m", *self.program]
             self._process = subprocess.Popen(command, stdout=output, stderr=output, env=self._environment)
 
     def start(self) -> None:

@@ -34,9 +34,9 @@ ARRIVALS = {
     "sp500-selection": (20 * 252 / 365, 1 / 12, timedelta(days=32 * 365)),
 }
 POLICIES = {
-    "btc-xgboost": ["btc/policy.yaml", "policies/advisory.yaml"],
-    "btc-lightgbm": ["btc/policy.yaml", "policies/advisory.yaml"],
-    "sp500-selection": ["sp500/policy.yaml", "policies/approval.yaml"],
+    "btc-xgboost": ["btc/policy.yaml", "policies/advisory.yaml", "replay/btc-policy.yaml"],
+    "btc-lightgbm": ["btc/policy.yaml", "policies/advisory.yaml", "replay/btc-policy.yaml"],
+    "sp500-selection": ["sp500/policy.yaml", "policies/approval.yaml", "replay/sp500-policy.yaml"],
 }
 
 

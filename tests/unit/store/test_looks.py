@@ -8,6 +8,8 @@ from tests.unit.store.looks import CASES, DRIVERS, assert_looks_agree
 from tests.unit.store.reference import CANARY, MODEL, STABLE, START, Prediction, Recorded
 
 from perennial.adapters.store.engine import open_engine
+from perennial.adapters.store.queries import build_counts_query, build_health_query, build_pairs_query
+from perennial.adapters.store.schema import predictions_table, samples_table
 from perennial.adapters.store.store import SqlSampleStore
 from perennial_contract.samples import Decision, SampleContract
 
@@ -44,3 +46,25 @@ async def test_nothing_is_missing_while_the_canary_is_not_there_yet(tmp_path: Pa
     store.close()
     assert (look.paired, look.stable_scored, look.canary_scored) == (29, 30, 29)
     assert look.coverage == pytest.approx(29 / 30)
+
+
+def test_models_share_their_compiled_statements() -> None:
+    """An engine keeps hundreds of them: one a look would be a leak, and every look would wait for its compilation."""
+    compiled: dict[object, object] = {}
+    engine = open_engine("sqlite://", DRIVERS)
+    with engine.connect() as connection:
+        for table in (samples_table("samples", ["x"]), predictions_table("predictions")):
+            table.metadata.create_all(connection)
+        caching = connection.execution_options(compiled_cache=compiled)
+        for number in range(3):
+            contract = SampleContract(label_delay=timedelta(hours=1 + number))
+            decision = Decision(threshold=0.5 + number / 10)
+            times = {"since": START, "until": START + timedelta(days=number), "block_seconds": 7200}
+            health = build_health_query(contract, decision, model=f"m{number}", version=f"v{number}", **times)
+            sides = {"stable": f"v{number}", "canary": f"c{number}", "step_since": START}
+            pairs = build_pairs_query(contract, decision, model=f"m{number}", **sides, **times)
+            counts = build_counts_query(contract.table, contract.label_delay, since=START, now=START)
+            for query in (health, pairs, counts):
+                caching.execute(query).all()
+    engine.dispose()
+    assert len(compiled) == 3

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -20,6 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import quoted_name
 
 from perennial_contract.samples import REPORTS_TABLE
+
+_KEPT_TABLES = 128
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -54,6 +57,13 @@ def _index_name(table: str, columns: str) -> str:
 
 def samples_table(name: str, features: Sequence[str] = ()) -> Table:
     """The samples; an outcome may come before its sample, so all but the key may be null."""
+    return _samples_table(name, tuple(features))
+
+
+# Statements on one and the same Table object are compiled once for all models. On a new one each time, every look would
+# be compiled anew, and the engine would keep the last 500 of them: 200 KB each.
+@lru_cache(_KEPT_TABLES)
+def _samples_table(name: str, features: tuple[str, ...]) -> Table:
     table = Table(
         quoted_name(name, quote=True),
         MetaData(),
@@ -70,6 +80,7 @@ def samples_table(name: str, features: Sequence[str] = ()) -> Table:
     return table
 
 
+@lru_cache(_KEPT_TABLES)
 def predictions_table(name: str) -> Table:
     """The recorded scores. No foreign key: a prediction may be there before its sample."""
     table = Table(
@@ -93,6 +104,7 @@ def predictions_table(name: str) -> Table:
     return table
 
 
+@lru_cache(1)
 def reports_table() -> Table:
     """What the trainer left of each version; texts byte for byte, since digests are over them."""
     return Table(
