@@ -35,7 +35,7 @@ from perennial.resources import names
 from perennial_contract.task import TrainingTask
 from perennial_contract.worker import TrainRequest
 
-QUIET_SECONDS = 0.4
+QUIET_SECONDS = 0.25
 """Nobody writes and nobody reconciles for so long: the operator is at rest."""
 
 
@@ -112,11 +112,13 @@ class Stream:
                 await self._serve(traffic, before, moment)
                 self._arrive(before, moment)
                 self.set_clock(moment)
-                for job, started in sorted(self._started.items()):
-                    if job not in self._ended and started + takes <= moment:
-                        await self._train(workers, job)
-                self._poke(moment)
-                self._settle()
+                due = [job for job, at in sorted(self._started.items()) if at + takes <= moment]
+                for job in [job for job in due if job not in self._ended]:
+                    await self._train(workers, job)
+                    self._settle()
+                for kind in (MODEL_DEPLOYMENT, RETRAIN_POLICY):  # monitors look before anything is decided from them
+                    self._poke(kind, moment)
+                    self._settle()
                 before = moment
 
     def told(self) -> dict[str, list[tuple[str, str]]]:
@@ -195,12 +197,11 @@ class Stream:
         eventually(lambda: self._api.get(JOB, self._namespace, job)["status"].get("conditions"), f"{job} is over")
         self._ended.add(job)
 
-    def _poke(self, moment: datetime) -> None:
+    def _poke(self, kind: Kind, moment: datetime) -> None:
         """An event on whatever looks by the clock, which the operator's own timers follow in real time."""
-        for kind in (MODEL_DEPLOYMENT, RETRAIN_POLICY):
-            for body in self._api.list(kind, self._namespace):
-                annotations = {"metadata": {"annotations": {"example.com/now": moment.isoformat()}}}
-                self._api.patch(kind, self._namespace, body["metadata"]["name"], annotations)
+        for body in self._api.list(kind, self._namespace):
+            annotations = {"metadata": {"annotations": {"example.com/now": moment.isoformat()}}}
+            self._api.patch(kind, self._namespace, body["metadata"]["name"], annotations)
 
     def _settle(self) -> None:
         """Until nothing is written and nothing reconciled for a while, all pods wanted are ready included."""

@@ -262,19 +262,23 @@ def _pair_blocks(
         "n": np.ones(len(block)),
         "utility_sum": difference,
         "utility_sq": difference**2,
-        **{f"{side}_acted": acted[side] for side in acted},
-        **{f"{side}_wins": won[side] for side in acted},
+        "stable_acted": acted["stable"],
+        "stable_wins": won["stable"],
+        "canary_acted": acted["canary"],
+        "canary_wins": won["canary"],
     }
     ids, sums = _grouped(block[compared], {name: column[compared] for name, column in columns.items()})
-    lists = {name: column.tolist() for name, column in sums.items()}
-    return tuple(
-        PairBlock(block=key, **{name: round(lists[name][index]) for name in lists}) for index, key in enumerate(ids)
-    )
+    whole = zip(*(_whole(column) for column in sums.values()), strict=True)
+    return tuple(PairBlock(key, *row) for key, row in zip(ids, whole, strict=True))
 
 
 def _version_blocks(uid: str, block: Ints, live: Bools, acted: Bools, won: Bools) -> list[VersionBlock]:
     ids, sums = _grouped(block[live], {"n": np.ones(int(live.sum())), "acted": acted[live], "wins": won[live]})
-    return [
-        VersionBlock(version=uid, block=key, n=round(n), acted=round(a), wins=round(w))
-        for key, n, a, w in zip(ids, sums["n"], sums["acted"], sums["wins"], strict=True)
-    ]
+    whole = zip(*(_whole(column) for column in sums.values()), strict=True)
+    return [VersionBlock(uid, key, *row) for key, row in zip(ids, whole, strict=True)]
+
+
+def _whole(sums: NDArray[Any]) -> list[int]:
+    """Counts, which were summed as floats."""
+    found: list[int] = np.rint(sums).astype(np.int64).tolist()
+    return found
