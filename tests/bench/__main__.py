@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.bench.record import RESULTS
 
-BENCHMARKS = ("store", "trainer", "server", "operator")
+BENCHMARKS = ("store", "trainer", "server", "replay", "operator")
 AIMS = {
     "trainer.xgboost.overhead": "at most 1.10",
     "trainer.lightgbm.overhead": "at most 1.10",

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 import yaml
 
 from perennial.adapters.store.schema import samples_table
+from perennial.replay.preparation import Options
 from perennial.replay.report import Report
-from perennial.replay.runner import Book, Options, Watcher, replay
+from perennial.replay.runner import Book, Watcher, replay
 from perennial.replay.scenario import read_scenario
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -19,8 +19,9 @@ from rich.table import Table
 from perennial.adapters.cluster import MODEL_DEPLOYMENT
 from perennial.commands.terms import UrlFileOption, fail, one_line_errors
 from perennial.replay.page import write_page
+from perennial.replay.preparation import Options
 from perennial.replay.report import Report, Run, WinRateDifference
-from perennial.replay.runner import Book, Options, Watcher, replay
+from perennial.replay.runner import Book, Watcher, replay
 from perennial.replay.scenario import ScenarioError, read_scenario
 from perennial.replay.simulation import Simulation
 from perennial.replay.traffic import ScoringError

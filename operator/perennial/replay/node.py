@@ -1,6 +1,7 @@
 """What a control plane alone does not have: pods that become ready at once, and Jobs that workers carry out."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,6 +45,8 @@ class Node:
         self._tasks.mkdir(parents=True, exist_ok=True)
         self.trained: list[tuple[str, WorkerAnswer]] = []
         """Model and answer of each training that ended, in order."""
+        self.waited = 0.0
+        """Seconds, by the clock on the wall, in which nothing could go on before a training had ended."""
         cluster.listeners.append(self.notice)
 
     def notice(self, kind: Kind, body: Object, gone: bool) -> None:
@@ -116,7 +119,9 @@ class Node:
 
     async def _end(self, key: tuple[str, str], run: _Run) -> None:
         del self._runs[key]
+        began = time.perf_counter()
         answer = await run.answer if run.answer else None
+        self.waited += time.perf_counter() - began
         if answer:
             self.trained.append((run.task.version.model_key, answer))
         if answer and answer.exit_code:

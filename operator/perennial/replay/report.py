@@ -184,6 +184,8 @@ class Measured(Status):
     """What depends on the machine and differs from run to run."""
 
     wall_seconds: float
+    waited_seconds: float
+    """Of these, those in which nothing could go on until a training or a scoring had ended."""
     training_cpu_seconds: dict[str, float]
     """By run and model, as in ``first default/btc``."""
     scoring_cpu_seconds: dict[str, float]

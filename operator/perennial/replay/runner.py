@@ -6,31 +6,25 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
 from perennial.adapters.cluster import MODEL_DEPLOYMENT
-from perennial.adapters.recording import Floats, History, open_history, record_table, to_instant, to_micros
-from perennial.adapters.store.trainings import read_training_seconds
-from perennial.api.model_deployment import ModelDeploymentSpec
-from perennial.api.retrain_policy import RetrainPolicySpec
+from perennial.adapters.recording import Floats, History
 from perennial.controllers.objects import parse_model
 from perennial.replay import checkpoint
 from perennial.replay.figures import Record, build_records, describe, difference_of
 from perennial.replay.predictions import Predictions
+from perennial.replay.preparation import Options, choose_durations, choose_span, record_tables
 from perennial.replay.report import Comparison, Measured, ModelComparison, Report, Run, Settings
-from perennial.replay.scenario import Scenario, ScenarioError
+from perennial.replay.scenario import Scenario
 from perennial.replay.simulation import Simulation, Span
 from perennial.replay.summary import build_run
 from perennial.replay.workers import WorkerPool
 from perennial_contract.durations import format_duration
-from perennial_contract.recording import RECORDING_FILE
 
-HISTORY_SHARE = 0.25
-"""Of the history that precedes a replay, unless the policies look back less far."""
 CHECKPOINT_SECONDS = 60.0
 ASSUMPTIONS = (
     "Outcomes do not depend on what the models did: no action of theirs moves the market.",
@@ -39,24 +33,6 @@ ASSUMPTIONS = (
     "Monitors look when outcomes become visible, at most once every lookEvery; a training takes trainingDuration.",
     "Without retraining: the first version that served, left alone, on the very samples that were answered.",
 )
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a replay is told."""
-
-    samples: str
-    work: Path
-    since: datetime | None = None
-    until: datetime | None = None
-    training_duration: timedelta | None = timedelta(minutes=15)
-    """None: what was recorded of each model's trainings."""
-    look_every: timedelta | None = None
-    """None: a quarter of the shortest labelDelay."""
-    cost: float = 0.0
-    speed_up: int = 1
-    workers: int = 2
-    resume: bool = False
 
 
 @dataclass
@@ -86,8 +62,9 @@ async def replay(books: list[Book], options: Options, watcher: Watcher) -> Repor
         WorkerLostError, ScoringError: a training or scoring process failed.
     """
     started = time.perf_counter()
-    histories = _record(books, options, watcher)
-    span = choose_span(books, histories, options)
+    scenarios = [book.scenario for book in books]
+    histories = record_tables(scenarios, options, watcher.recorded)
+    span = choose_span(scenarios, histories, options)
     settings = Settings(
         from_=span.since,
         until=span.until,
@@ -122,54 +99,6 @@ async def replay(books: list[Book], options: Options, watcher: Watcher) -> Repor
     )
 
 
-def _record(books: list[Book], options: Options, watcher: Watcher) -> dict[str, History]:
-    """Every table that a model reads, recorded once."""
-    wanted: dict[str, set[str]] = {}
-    for book in books:
-        for spec in book.scenario.models.values():
-            wanted.setdefault(spec.samples.table, set()).update(spec.samples.features)
-    found = {}
-    for table, features in sorted(wanted.items()):
-        folder = options.work / "recording" / table
-        again = options.resume and (folder / RECORDING_FILE).is_file()
-        found[table] = open_history(folder) if again else record_table(options.samples, table, sorted(features), folder)
-        watcher.recorded(table, len(found[table]))
-    return found
-
-
-def choose_span(books: list[Book], histories: Mapping[str, History], options: Options) -> Span:
-    """What is simulated: from where a first training has something to learn from, to the last outcome.
-
-    Raises:
-        ScenarioError: nothing is left between the two ends.
-    """
-    specs = [spec for book in books for spec in book.scenario.models.values()]
-    policies = [spec for book in books for _, spec in book.scenario.policies]
-    used = [histories[spec.samples.table] for spec in specs]
-    first, last = min(int(h.at[0]) for h in used), max(_last_visible(spec, histories) for spec in specs)
-    since = options.since or to_instant(first) + _run_up(policies, timedelta(microseconds=last - first))
-    until = min(options.until, to_instant(last)) if options.until else to_instant(last)
-    if since >= until:
-        known = f"outcomes are known from {to_instant(first):%Y-%m-%d} until {to_instant(last):%Y-%m-%d}"
-        raise ScenarioError(
-            f"--from {since:%Y-%m-%d %H:%M} --until {until:%Y-%m-%d %H:%M}: nothing lies between, {known}: widen them"
-        )
-    shortest = min(spec.samples.label_delay for spec in specs)
-    return Span(since.replace(microsecond=0), until, options.look_every or shortest / 4)
-
-
-def _last_visible(spec: ModelDeploymentSpec, histories: Mapping[str, History]) -> int:
-    history = histories[spec.samples.table]
-    known = ~np.isnan(history.target)
-    delay = spec.samples.label_delay
-    return int(np.maximum(history.known_at(delay), history.at + to_micros(delay))[known].max())
-
-
-def _run_up(policies: list[RetrainPolicySpec], whole: timedelta) -> timedelta:
-    """History that a first training gets."""
-    return min(HISTORY_SHARE * whole, *(policy.training.data_window for policy in policies))
-
-
 async def _run_book(
     book: Book,
     histories: Mapping[str, History],
@@ -184,7 +113,7 @@ async def _run_book(
         for model, spec in book.scenario.models.items()
     }
     _link(options.work / "recording", folder, list(histories))
-    book.simulation = simulation = Simulation(span, models, workers, folder, _durations(options, book))
+    book.simulation = simulation = Simulation(span, models, workers, folder, choose_durations(options, book.scenario))
     if options.resume and checkpoint.exists(folder):
         checkpoint.restore(simulation, folder)
     else:
@@ -211,19 +140,6 @@ def _link(recording: Path, folder: Path, tables: list[str]) -> None:
         link = folder / table
         if not link.exists():
             link.symlink_to((recording / table).resolve(), target_is_directory=True)
-
-
-def _durations(options: Options, book: Book) -> Callable[[str], timedelta]:
-    if options.training_duration is not None:
-        fixed = options.training_duration
-        return lambda _: fixed
-    found = read_training_seconds(options.samples)
-    missing = [model for model in book.scenario.models if model not in found]
-    if missing:
-        raise ScenarioError(
-            f"--training-duration recorded: model_reports has none of {', '.join(missing)}: give a duration, as in 15m"
-        )
-    return lambda model: timedelta(seconds=max(1.0, round(median(found[model]), 1)))
 
 
 async def _records(book: Book, simulation: Simulation) -> dict[str, tuple[Record, Record]]:
@@ -285,10 +201,18 @@ def _compare(books: list[Book], cost: float) -> Comparison:
 def _measure(books: list[Book], wall: float) -> Measured:
     training: dict[str, float] = {}
     scoring: dict[str, float] = {}
+    waited = 0.0
     for book in books:
         if book.simulation:
+            waited += book.simulation.node.waited + book.simulation.traffic.waited
             for spent, answers in ((training, book.simulation.node.trained), (scoring, book.simulation.traffic.scored)):
                 for model, answer in answers:
                     spent[f"{book.name} {model}"] = spent.get(f"{book.name} {model}", 0.0) + answer.cpu_seconds
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Measured(wall_seconds=wall, training_cpu_seconds=training, scoring_cpu_seconds=scoring, peak_memory_mib=peak)
+    return Measured(
+        wall_seconds=wall,
+        waited_seconds=waited,
+        training_cpu_seconds=training,
+        scoring_cpu_seconds=scoring,
+        peak_memory_mib=peak,
+    )

@@ -1,5 +1,6 @@
 """Who answers which sample, and who scores it beside: requests as the recorded samples would have made them."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,6 +50,8 @@ class Traffic:
         self._scores = work / "scores.npy"
         self.scored: list[tuple[str, WorkerAnswer]] = []
         """Model and answer of each request for scores."""
+        self.waited = 0.0
+        """Seconds, by the clock on the wall, that went by until scores were there."""
 
     async def serve(self, model: Model, predictions: Predictions, since: datetime, until: datetime) -> None:
         """The samples with since < at ≤ until meet the pods that were ready at ``since``."""
@@ -118,7 +121,9 @@ class Traffic:
             count=end - first,
             output=str(self._scores),
         )
+        began = time.perf_counter()
         answer = await self._workers.ask(request)
+        self.waited += time.perf_counter() - began
         if answer.exit_code:
             raise ScoringError(f"{model}: {answer.error}")
         self.scored.append((model, answer))
