@@ -73,7 +73,7 @@ def entry(
     url = _url(samples, url_file)
     options = Options(
         samples=url,
-        work=out / ".work",
+        work=out.resolve() / ".work",
         since=_instant("--from", since),
         until=_instant("--until", until),
         training_duration=_training_duration(training_duration),
@@ -85,11 +85,11 @@ def entry(
     )
     if resume and not options.work.is_dir():
         raise fail(f"--resume: there is no interrupted run in {out}: leave --resume out, or name its folder with --out")
-    console = Console(highlight=False, soft_wrap=True)
+    console = _console()
     with one_line_errors(), _one_line_failures():
-        books = [Book(_name(files), read_scenario(files, speed_up=speed_up_training))]
+        books = [_book(files, speed_up_training)]
         if compare:
-            books.append(Book(_other_name(compare, books[0].name), read_scenario(compare, speed_up=speed_up_training)))
+            books.append(_book(compare, speed_up_training, beside=books[0].name))
         _warn(console, books)
         with _interruptible() as interrupted, _shown(console, interrupted) as watcher:
             report = asyncio.run(replay(books, options, watcher))
@@ -139,14 +139,17 @@ def _training_duration(text: str) -> timedelta | None:
     return None if text == RECORDED else _duration("--training-duration", text)
 
 
-def _name(files: list[Path]) -> str:
-    """What a run is called: after its first file or folder."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", files[0].stem or files[0].resolve().name)
+def _console() -> Console:
+    """A file or a pipe has no width: the closing table gets one that it fits into."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=120)
 
 
-def _other_name(files: list[Path], taken: str) -> str:
-    name = _name(files)
-    return f"{name}-2" if name == taken else name
+def _book(files: list[Path], speed_up: int, beside: str | None = None) -> Book:
+    """The files as a run, called after the first that declares a policy."""
+    scenario = read_scenario(files, speed_up=speed_up)
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", scenario.name)
+    return Book(f"{name}-2" if name == beside else name, scenario)
 
 
 def _warn(console: Console, books: list[Book]) -> None:

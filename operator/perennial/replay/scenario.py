@@ -37,6 +37,8 @@ class ScenarioError(ValueError):
 class Scenario:
     """Models, policies and what they need, ready to be applied."""
 
+    name: str
+    """Of the first file that declares a policy."""
     objects: tuple[tuple[Kind, Object], ...]
     models: dict[str, ModelDeploymentSpec]
     """By namespace/name."""
@@ -66,6 +68,7 @@ def read_scenario(paths: Sequence[Path], *, speed_up: int = 1) -> Scenario:
     objects: list[tuple[Kind, Object]] = []
     models: dict[str, ModelDeploymentSpec] = {}
     gaps: list[str] = []
+    declaring: list[str] = []
     for path, document in _documents(paths):
         kind, body = _checked(path, document)
         spec = _parsed(path, kind, body)
@@ -81,16 +84,18 @@ def read_scenario(paths: Sequence[Path], *, speed_up: int = 1) -> Scenario:
                 )
             models[where] = spec
             body = _quickened(body, speed_up)
+        if kind is RETRAIN_POLICY:
+            declaring.append(path.stem)
         objects.append((kind, body))
     names = ", ".join(map(str, paths))
     if not models:
         raise ScenarioError(f"-f {names}: there is no ModelDeployment in it: name a file that declares one")
-    if not any(kind is RETRAIN_POLICY for kind, _ in objects):
+    if not declaring:
         raise ScenarioError(f"-f {names}: there is no RetrainPolicy in it: name a file that declares one")
     order = [SECRET, MODEL_DEPLOYMENT, RETRAIN_POLICY, MODEL_VERSION]
     objects += [(SECRET, secret) for secret in _secrets(models)]
     objects.sort(key=lambda item: (order.index(item[0]), _name(item[1])))
-    return Scenario(tuple(objects), models, tuple(gaps), tuple(_ungoverned(objects)))
+    return Scenario(declaring[0], tuple(objects), models, tuple(gaps), tuple(_ungoverned(objects)))
 
 
 def _documents(paths: Sequence[Path]) -> Iterator[tuple[Path, Object]]:
