@@ -102,6 +102,7 @@ class Stream:
         self.set_clock(since)
         self._operator.start()
         self._settle()
+        self._plan(since)
         async with WorkerPool(1, self._folder / "workers.log") as workers:
             objects = cast("SimulatedCluster", ApiObjects(self._api))
             node = cast("ReplayNode", self._artifacts)
@@ -116,9 +117,9 @@ class Stream:
                 for job in [job for job in due if job not in self._ended]:
                     await self._train(workers, job)
                     self._settle()
-                for kind in (MODEL_DEPLOYMENT, RETRAIN_POLICY):  # monitors look before anything is decided from them
-                    self._poke(kind, moment)
-                    self._settle()
+                self._poke(MODEL_DEPLOYMENT, moment)
+                self._settle()
+                self._plan(moment)
                 before = moment
 
     def told(self) -> dict[str, list[tuple[str, str]]]:
@@ -196,6 +197,14 @@ class Stream:
         self._api.patch(POD, self._namespace, pods[0]["metadata"]["name"], {"status": status}, "status")
         eventually(lambda: self._api.get(JOB, self._namespace, job)["status"].get("conditions"), f"{job} is over")
         self._ended.add(job)
+
+    def _plan(self, moment: datetime) -> None:
+        """Monitors have looked: policies have their turn."""
+        turn = self._clock.with_suffix(".plans")
+        turn.touch()
+        self._poke(RETRAIN_POLICY, moment)
+        self._settle()
+        turn.unlink()
 
     def _poke(self, kind: Kind, moment: datetime) -> None:
         """An event on whatever looks by the clock, which the operator's own timers follow in real time."""

@@ -36,6 +36,8 @@ CHANGES: dict[str, Any] = {
     "canary": {"minOutcomes": 15},
     "server": {"podTemplate": {"spec": {"nodeSelector": NOWHERE}}},
 }
+PROMOTION = {"deployAbove": 10.0}
+"""Whoever beats a champion has to earn it as a canary."""
 TRAINING = {"image": "nowhere.invalid/trainer:none", "resources": {"requests": {"cpu": "1000"}}}
 
 
@@ -77,7 +79,7 @@ def namespace_of(cluster: Cluster, api: Api, database: str, folder: Path) -> Ite
 def test_the_operator_does_what_its_replay_did(cluster: Cluster, api: Api, postgres_url: str, tmp_path: Path) -> None:
     secret = {"readUrlFrom": {"name": "samples-store"}, "writeUrlFrom": {"name": "samples-store"}}
     model = {**MODEL, "spec": merged(merged(MODEL["spec"], CHANGES), {"samples": secret})}
-    policy = {**POLICY, "spec": merged(POLICY["spec"], {"training": TRAINING})}
+    policy = {**POLICY, "spec": merged(POLICY["spec"], {"training": TRAINING, "promotion": PROMOTION})}
     with namespace_of(cluster, api, postgres_url, tmp_path) as world:
         api.create(MODEL_DEPLOYMENT, world.namespace, model)
         created = api.create(RETRAIN_POLICY, world.namespace, policy)
@@ -114,9 +116,6 @@ def test_the_operator_does_what_its_replay_did(cluster: Cluster, api: Api, postg
                 name = about or ("m" if entry.about == MODEL_DEPLOYMENT.kind else "p")
                 expected[name].append((entry.reason, entry.message))
         told = stream.told()
-        import json
-
-        Path("/tmp/agree.json").write_text(json.dumps([told, expected]))  # DEBUG
         assert told == dict(expected)
         reasons = {reason for events in told.values() for reason, _ in events}
         lived = {"PlanMade", "VerdictDeploy", "VerdictCanary", "VerdictKeep", "CanaryStep", "Promoted", "Replaced"}
