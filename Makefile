@@ -32,13 +32,15 @@ lint: setup ## style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m perennial.api.crd --check manifests/crds
+	$(BIN)/python -m perennial.replay.schema --check docs/replay-report.schema.json
 
 format: setup ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-crds: setup ## manifests/crds from the pydantic models
+crds: setup ## manifests/crds, and the schema of a replay's report, from the pydantic models
 	$(BIN)/python -m perennial.api.crd manifests/crds
+	$(BIN)/python -m perennial.replay.schema docs/replay-report.schema.json
 
 lock: $(VENV)/.installed ## resolve every lock file anew; all of them hold the same versions
 	$(COMPILE) pyproject.toml --extra dev -o requirements-dev.lock

@@ -137,8 +137,7 @@ class Simulation:
             if not self._queue:
                 await asyncio.sleep(0)
                 return
-            key = self._queue.popleft()
-            self._queued.discard(key)
+            key = self._pop()
             try:
                 again = await RECONCILES[key.kind](self._context, key)
             except ConflictError:
@@ -146,6 +145,13 @@ class Simulation:
             if again == timedelta(0):
                 self._add(key)
         raise StuckError(f"the controllers do not come to rest at {self.clock.now()}")
+
+    def _pop(self) -> Key:
+        """Plans are made of what has come to rest: policies wait until nobody else is left."""
+        key = next((key for key in self._queue if key.kind != RETRAIN_POLICY.kind), self._queue[0])
+        self._queue.remove(key)
+        self._queued.discard(key)
+        return key
 
     def _notice(self, kind: Kind, body: Object, gone: bool) -> None:
         if kind in _WATCHED:

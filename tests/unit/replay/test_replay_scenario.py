@@ -1,0 +1,82 @@
+"""What a replay reads: files as a cluster would read them, and durations as they were recorded."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import yaml
+from tests.integration.operator_reports import DEPLOY, build_report
+from tests.integration.replays import MODEL, POLICY, merged
+from tests.unit.trainer.workbench import Bench
+
+from perennial.adapters.cluster import MODEL_DEPLOYMENT, SECRET
+from perennial.adapters.store.schema import reports_table
+from perennial.adapters.store.trainings import read_training_seconds
+from perennial.replay.scenario import read_scenario
+
+
+def write(path: Path, *documents: dict[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump_all(documents))
+    return path
+
+
+def test_folders_are_searched_and_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    write(tmp_path / "models" / "deep" / "m.yml", MODEL, {"apiVersion": "v1", "kind": "Secret", "metadata": {}})
+    write(tmp_path / "models" / "kustomization.yaml", {"resources": ["deep/m.yml"]})
+    policy = write(tmp_path / "policy.yaml", POLICY)
+    found = read_scenario([tmp_path / "models", policy])
+    assert list(found.models) == ["default/m"]
+    assert [name for name, _ in found.policies] == ["default/p"]
+    assert found.name == "policy"
+    secrets = [body["metadata"]["name"] for kind, body in found.objects if kind is SECRET]
+    assert secrets == ["store"], "the Secrets that a model names are there"
+
+
+def test_a_model_that_no_policy_selects_is_named(tmp_path: Path) -> None:
+    lone = {**MODEL, "metadata": {"name": "lone", "labels": {"book": "options"}}}
+    elsewhere = {**MODEL, "metadata": {"name": "m", "labels": {"book": "spot"}, "namespace": "other"}}
+    found = read_scenario([write(tmp_path / "book.yaml", MODEL, lone, elsewhere, POLICY)])
+    assert found.ungoverned == ("default/lone", "other/m")
+
+
+def test_what_has_no_effect_yet_is_told(tmp_path: Path) -> None:
+    model = {**MODEL, "spec": merged(MODEL["spec"], {"rollback": {"minPairs": 7}})}
+    [told] = read_scenario([write(tmp_path / "book.yaml", model, POLICY)]).without_effect
+    assert told.startswith("ModelDeployment default/m: spec.rollback.minPairs")
+
+
+@pytest.mark.parametrize(
+    ("given", "quick"),
+    [
+        ({}, {"num_boost_round": 100, "learning_rate": 0.25}),
+        ({"n_estimators": 20, "eta": 0.3, "max_depth": 2}, {"n_estimators": 4, "eta": 1.0, "max_depth": 2}),
+        ({"num_iterations": 3, "learning_rate": 0.1}, {"num_iterations": 1, "learning_rate": 0.5}),
+    ],
+)
+def test_quick_trainings_have_fewer_and_bolder_rounds(
+    tmp_path: Path, given: dict[str, Any], quick: dict[str, Any]
+) -> None:
+    model = {**MODEL, "spec": {**MODEL["spec"], "algorithm": {"name": "xgboost", "parameters": given}}}
+    found = read_scenario([write(tmp_path / "book.yaml", model, POLICY)], speed_up=5)
+    [body] = [body for kind, body in found.objects if kind is MODEL_DEPLOYMENT]
+    assert body["spec"]["algorithm"]["parameters"] == pytest.approx(quick)
+
+
+def test_recorded_trainings_are_read_by_model(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    assert read_training_seconds(url) == {}
+    engine, table = sa.create_engine(url), reports_table()
+    table.create(engine)
+    texts = {"digest": "", "manifest": "", "profile": "", "created_at": datetime(2024, 1, 1, tzinfo=UTC)}
+    with engine.begin() as connection:
+        for version, model in (("a", "ns/m"), ("b", "ns/m"), ("c", "ns/n")):
+            report = build_report(Bench(tmp_path).task(), DEPLOY).to_json()
+            connection.execute(sa.insert(table).values(version=version, model=model, report=report, **texts))
+        connection.execute(sa.insert(table).values(version="d", model="ns/n", report="{}", **texts))
+    engine.dispose()
+    found = read_training_seconds(url)
+    assert {model: len(seconds) for model, seconds in found.items()} == {"ns/m": 2, "ns/n": 1}
+    assert all(second > 0 for seconds in found.values() for second in seconds)
