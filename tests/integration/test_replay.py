@@ -156,8 +156,22 @@ def test_a_training_that_cannot_succeed_is_told_as_failed(told: tuple[Report, st
 
 
 def test_a_training_that_takes_too_long_is_stopped(told: tuple[Report, str, Path], tmp_path: Path) -> None:
-    files = write_files(tmp_path, policy={"training": {"timeout": "5m", "retries": 0}})
+    files = write_files(tmp_path, policy={"training": {"timeout": "5m", "retries": 1}})
     report, _ = run([files], told[1], tmp_path / "work", until=START + 600 * HOUR)
-    _, model = only(report)
+    found, model = only(report)
     assert model.versions[0].phase == "Failed"
     assert "timeout" in model.versions[0].message
+    told = [d for d in found.decisions if d.version == "m-v1" and d.kind == "Training"]
+    assert [d.reason for d in told] == ["TrainingStarted", "DeadlineExceeded", "TrainingRetried", "DeadlineExceeded"]
+    assert told[2].at - told[1].at >= HOUR, "it backed off for training.retryBackoff"
+
+
+def test_what_nobody_approves_is_over_in_time(told: tuple[Report, str, Path], tmp_path: Path) -> None:
+    files = write_files(tmp_path, policy={"promotion": {"approval": "Required", "approvalTimeout": "3d"}})
+    report, _ = run([files], told[1], tmp_path / "work", until=START + 800 * HOUR)
+    found, model = only(report)
+    assert model.versions[0].phase == "Superseded"
+    assert model.stable == []
+    ended = next(d.at for d in found.decisions if d.reason == "ApprovalTimedOut")
+    judged = next(d.at for d in found.decisions if d.reason == "VerdictDeploy")
+    assert timedelta(days=3) <= ended - judged < timedelta(days=3, hours=2)

@@ -69,7 +69,11 @@ def test_an_interrupted_command_writes_what_it_has_and_goes_on_where_it_was(fold
     assert partial["complete"] is False
     assert (folder / "part" / "index.html").exists()
 
-    code, _ = finish(start(folder, "perennial", "replay", *FILES, "--samples", url, "--out", "part", "--resume"))
+    resumed = ("perennial", "replay", *FILES, "--samples", url, "--out", "part", "--resume")
+    _, errors = (other := start(folder, *resumed, "--cost", "0.01")).communicate(timeout=60)
+    assert other.returncode == 2
+    assert "was begun with other files, samples or options" in errors
+    code, _ = finish(start(folder, *resumed))
     assert code == 0
     assert stated(folder / "part" / "report.json") == stated(folder / "whole" / "report.json")
 

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from perennial.adapters.cluster import MODEL_DEPLOYMENT
-from perennial.commands.terms import UrlFileOption, fail, one_line_errors
+from perennial.commands.terms import EXIT_UNAVAILABLE, UrlFileOption, fail, one_line_errors
 from perennial.replay.page import write_page
 from perennial.replay.preparation import Options
 from perennial.replay.report import Report, Run, WinRateDifference
@@ -164,8 +164,11 @@ def _warn(console: Console, books: list[Book]) -> None:
 def _one_line_failures() -> Iterator[None]:
     try:
         yield
-    except (ScenarioError, ScoringError, WorkerLostError) as error:
+    except ScenarioError as error:
         raise fail(str(error)) from None
+    except (ScoringError, WorkerLostError) as error:
+        typer.echo(f"perennial: {error}", err=True)
+        raise typer.Exit(EXIT_UNAVAILABLE) from None
 
 
 @contextmanager

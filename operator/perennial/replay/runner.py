@@ -3,7 +3,7 @@
 import resource
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,13 +19,15 @@ from perennial.replay.figures import Record, build_records, describe, difference
 from perennial.replay.predictions import Predictions
 from perennial.replay.preparation import Options, choose_durations, choose_span, record_tables
 from perennial.replay.report import Comparison, Measured, ModelComparison, Report, Run, Settings
-from perennial.replay.scenario import Scenario
+from perennial.replay.scenario import Scenario, ScenarioError
 from perennial.replay.simulation import Simulation, Span
 from perennial.replay.summary import build_run
 from perennial.replay.workers import WorkerPool
+from perennial.resources import names
 from perennial_contract.durations import format_duration
 
 CHECKPOINT_SECONDS = 60.0
+INPUTS_FILE = "inputs.sha256"
 ASSUMPTIONS = (
     "Outcomes do not depend on what the models did: no action of theirs moves the market.",
     "An outcome is seen when it was recorded, and never before labelDelay has passed.",
@@ -73,7 +75,8 @@ async def replay(books: list[Book], options: Options, watcher: Watcher) -> Repor
         cost=options.cost,
         speed_up_training=options.speed_up,
     )
-    complete, ended = True, span.since
+    _check_inputs(scenarios, settings, histories, options)
+    complete = True
     async with AsyncExitStack() as open_pools:
         for book in books:
             folder = options.work / "runs" / book.name
@@ -85,10 +88,10 @@ async def replay(books: list[Book], options: Options, watcher: Watcher) -> Repor
             if not complete:
                 break
     runs = [_report_of(book, span, options.cost) for book in books if book.simulation]
-    ended = max(book.simulation.clock.now() for book in books if book.simulation)
+    reached = max(book.simulation.clock.now() for book in books if book.simulation)
     return Report(
         complete=complete,
-        simulated_until=ended,
+        simulated_until=reached,
         settings=settings,
         samples={table: len(history) for table, history in sorted(histories.items())},
         assumptions=list(ASSUMPTIONS),
@@ -97,6 +100,26 @@ async def replay(books: list[Book], options: Options, watcher: Watcher) -> Repor
         comparison=_compare(books, options.cost) if len(runs) == 2 else None,
         measured=_measure(books, time.perf_counter() - started),
     )
+
+
+def _check_inputs(
+    scenarios: Sequence[Scenario], settings: Settings, histories: Mapping[str, History], options: Options
+) -> None:
+    """A run is taken up with what it was begun with, or what it told before would not hold.
+
+    Raises:
+        ScenarioError: files, samples or options are others now.
+    """
+    declared = [[kind.kind, body] for scenario in scenarios for kind, body in scenario.objects]
+    rows = {table: [len(history), int(history.at[-1]), history.outcomes] for table, history in histories.items()}
+    digest = names.digest_of([declared, settings.to_dict(), rows])
+    path = options.work / INPUTS_FILE
+    if options.resume and path.exists() and path.read_text() != digest:
+        raise ScenarioError(
+            "--resume: the interrupted run was begun with other files, samples or options: "
+            "give it the same, or leave --resume out"
+        )
+    path.write_text(digest)
 
 
 async def _run_book(

@@ -39,6 +39,8 @@ from perennial.replay.workers import WorkerPool
 from perennial.settings import Settings
 
 _WATCHED = (MODEL_DEPLOYMENT, RETRAIN_POLICY, MODEL_VERSION, DEPLOYMENT, JOB)
+_WAITING = ("Pending", "Training", "Evaluated")
+"""Versions that wait for an instant: a retry, a lane, the end of an approval's time."""
 MOST_STEPS = 10_000
 """Reconciles at one instant: more than that is a loop without an end."""
 
@@ -112,9 +114,10 @@ class Simulation:
         self.clock.set(moment)
         self._forget_looks()
         await self.node.advance()
-        for kind in (MODEL_DEPLOYMENT, RETRAIN_POLICY):
+        for kind in (MODEL_VERSION, MODEL_DEPLOYMENT, RETRAIN_POLICY):
             for body in await self.cluster.list(kind, None):
-                self._add(Key(kind.kind, body["metadata"]["namespace"], body["metadata"]["name"]))
+                if kind is not MODEL_VERSION or body.get("status", {}).get("phase") in _WAITING:
+                    self._add(Key(kind.kind, body["metadata"]["namespace"], body["metadata"]["name"]))
         await self._settle()
 
     async def _next(self) -> datetime | None:
