@@ -102,6 +102,9 @@ class PreviousStatus(Status):
     uid: str
     replaced_at: Time
     warm_until: Time | None = None
+    """Until then it scores every request beside its successor, and may be brought back."""
+    evidence: Evidence | None = None
+    """That it was better than its successor, `eValue`, or worse, `harm`."""
 
 
 class Outcome(Status):

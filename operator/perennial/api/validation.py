@@ -14,7 +14,6 @@ from perennial.api.base import FIELD_ERROR, Spec
 from perennial.api.model_deployment import Health, ModelDeploymentSpec
 from perennial.api.model_version import ModelVersionSpec
 from perennial.api.retrain_policy import RetrainPolicySpec
-from perennial.api.traffic import Rollback
 
 S = TypeVar("S", bound=Spec)
 _LONGEST_VALUE = 60
@@ -65,8 +64,6 @@ def _deployment_not_implemented(spec: ModelDeploymentSpec) -> list[str]:
         found.append("spec.regime: regimes are not watched yet: remove it, or leave it for later")
     if spec.health.false_alarm_every != Health().false_alarm_every:
         found.append("spec.health.falseAlarmEvery: health is judged once a window yet, at 95 %: remove it")
-    if spec.rollback.min_pairs != Rollback().min_pairs:  # window does keep the version before warm
-        found.append("spec.rollback.minPairs: nothing is rolled back by evidence yet: remove it")
     return found
 
 

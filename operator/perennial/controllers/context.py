@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from perennial.adapters.cluster import EVENT, SECRET, ClusterError, Kind, Objects
 from perennial.adapters.metrics import Metrics
 from perennial.api.base import Status
+from perennial.api.model_deployment_status import Evidence
 from perennial.api.shared import SecretKeyRef
 from perennial.controllers.lanes import Lanes
 from perennial.domain.canary import CanaryLook
@@ -74,6 +75,8 @@ class Context:
     """When the monitors last looked at a model, by UID."""
     canary_looks: dict[str, Kept[CanaryLook | StoreError | None]] = field(default_factory=dict)
     """The last look at a model's canary, by the model's UID."""
+    probations: dict[str, Kept[Evidence | None]] = field(default_factory=dict)
+    """The last look at the version before a model's stable one, by the model's UID."""
     watched: dict[str, Watch] = field(default_factory=dict)
     """The requests of a model's canary so far, by the model's UID."""
     counted: dict[str, Kept[SampleCounts | None]] = field(default_factory=dict)
@@ -125,7 +128,7 @@ class Context:
 
     def forget(self, uid: str) -> None:
         """The object is gone."""
-        for kept in (self.monitored, self.canary_looks, self.watched, self.counted, self.refused):
+        for kept in (self.monitored, self.canary_looks, self.probations, self.watched, self.counted, self.refused):
             kept.pop(uid, None)
 
     async def write_status(self, kind: Kind, observed: Object, status: Status) -> Object:

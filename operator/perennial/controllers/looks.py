@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from perennial.adapters.cluster import RETRAIN_POLICY
-from perennial.api.model_deployment_status import CanaryStatus, HealthStatus
+from perennial.api.model_deployment import ModelDeploymentSpec
+from perennial.api.model_deployment_status import CanaryStatus, Evidence, HealthStatus
 from perennial.controllers.context import Context, Kept
 from perennial.controllers.governance import governing_policy
 from perennial.controllers.objects import Model, parse_policy
@@ -15,6 +16,7 @@ from perennial.domain.canary_evidence import decide_evidence
 from perennial.domain.evidence import PairLook, SampleStore, StoreError, StoreMisconfigured
 from perennial.domain.feasibility import Feasibility, decide_feasible
 from perennial.domain.health import decide_health
+from perennial.domain.probation import warm_previous
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,36 +66,77 @@ async def _look_at_canary(
     spec, stable = model.spec, model.status.stable
     if spec is None or stable is None or state.store is None:
         return None
-    seconds = pair_block_seconds(spec.samples.label_delay, spec.canary.max_duration)
+    pair = _Pair(stable.uid, canary.uid, canary.started_at, canary.step_started_at, spec.canary.max_duration)
     try:
-        look = await state.store.observe_pairs(
-            spec.samples.contract,
-            spec.decision,
-            model=f"{model.namespace}/{model.name}",
-            stable=stable.uid,
-            canary=canary.uid,
-            since=canary.started_at,
-            step_since=canary.step_started_at,
-            until=now,
-            block_seconds=seconds,
-        )
+        look, evidence = await _weigh(model, spec, state.store, pair, now)
     except StoreError as error:
         return error
-    evidence = await asyncio.to_thread(  # seconds, where labels are short and the canary is old
-        decide_evidence,
-        spec.samples.contract,
-        look,
-        stable=stable.uid,
-        challenger=canary.uid,
-        block_seconds=seconds,
-        until=now,
-    )
     return CanaryLook(
         evidence=evidence,
         resolved_since_step=look.resolved_since,
         paired=spec.samples.outcomes == "All",
         observed_weight=_weight(look, canary.uid),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two versions that are compared, by UID, and for how long they may be."""
+
+    stable: str
+    challenger: str
+    since: datetime
+    step_since: datetime
+    at_most: timedelta
+
+
+async def _weigh(
+    model: Model, spec: ModelDeploymentSpec, store: SampleStore, pair: _Pair, now: datetime
+) -> tuple[PairLook, Evidence]:
+    """The look at a pair, and what it says of the challenger."""
+    seconds = pair_block_seconds(spec.samples.label_delay, pair.at_most)
+    look = await store.observe_pairs(
+        spec.samples.contract,
+        spec.decision,
+        model=f"{model.namespace}/{model.name}",
+        stable=pair.stable,
+        canary=pair.challenger,
+        since=pair.since,
+        step_since=pair.step_since,
+        until=now,
+        block_seconds=seconds,
+    )
+    evidence = await asyncio.to_thread(  # seconds, where labels are short and the comparison is old
+        decide_evidence,
+        spec.samples.contract,
+        look,
+        stable=pair.stable,
+        challenger=pair.challenger,
+        block_seconds=seconds,
+        until=now,
+    )
+    return look, evidence
+
+
+async def observe_probation(context: Context, model: Model, state: StoreState, now: datetime) -> Evidence | None:
+    """What speaks for the version before the stable one; None while it is not warm, or the store does not answer.
+
+    Looked at as often as the monitors look: nobody waits for it, as for a canary's next step.
+    """
+    spec, stable, previous = model.spec, model.status.stable, warm_previous(model.status, now)
+    if spec is None or stable is None or previous is None or state.store is None:
+        return None
+    asked, kept = (stable.uid, previous.uid), context.probations.get(model.uid)
+    if kept and kept.asked == asked and now - kept.at < spec.interval:
+        return kept.look
+    since = previous.replaced_at
+    pair = _Pair(stable.uid, previous.uid, since, since, spec.probation)
+    try:
+        _, evidence = await _weigh(model, spec, state.store, pair, now)
+    except StoreError:
+        return None
+    context.probations[model.uid] = Kept(asked, now, evidence)
+    return evidence
 
 
 def _weight(look: PairLook, canary: str) -> float | None:

@@ -11,7 +11,15 @@ from perennial.controllers.claims import NAME_TAKEN, NOT_GONE_YET, NameTakenErro
 from perennial.controllers.conditions import Hindrance, model_conditions, stalled_model, store_transitions
 from perennial.controllers.context import Context, Refusal
 from perennial.controllers.guard import observe_guard
-from perennial.controllers.looks import StoreState, due, observe_canary, observe_feasible, observe_health, open_store
+from perennial.controllers.looks import (
+    StoreState,
+    due,
+    observe_canary,
+    observe_feasible,
+    observe_health,
+    observe_probation,
+    open_store,
+)
 from perennial.controllers.objects import (
     Model,
     Object,
@@ -76,6 +84,7 @@ async def _reconcile(context: Context, model: Model) -> timedelta | None:
         versions=tuple(view_version(v) for v in versions.values()),
         pods=view_pods(deployments, pods),
         look=look,
+        probation=await observe_probation(context, model, store, now),
         guard=await observe_guard(context, model, pods, now),
     )
     decision = decide_rollout(spec, status, world)

@@ -65,15 +65,14 @@ def decide_feasible(
 
 
 def _needs(spec: ModelDeploymentSpec, training: Training | None, promotion: Promotion | None) -> Iterator[Need]:
-    """What each decision needs; an outcome that is not due by a window's end does not count in it.
-
-    rollback.minPairs is not among them for as long as nothing is decided from it.
-    """
+    """What each decision needs; an outcome that is not due by a window's end does not count in it."""
     delay, health, canary = spec.samples.label_delay, spec.health, spec.canary
     yield Need("HealthOutOfReach", "health.minOutcomes", health.min_outcomes, health.window - delay, "health.window")
     yield Need(
         "CanaryOutOfReach", "canary.minOutcomes", canary.min_outcomes, canary.max_duration - delay, "canary.maxDuration"
     )
+    pairs = spec.rollback.min_pairs
+    yield Need("RollbackOutOfReach", "rollback.minPairs", pairs, spec.probation - delay, "rollback.window")
     if training is None or promotion is None:
         return
     window, share = min([training.data_window, *training.data_windows.values()]), training.holdout.share

@@ -13,6 +13,7 @@ from perennial.api.model_deployment import ModelDeploymentSpec
 from perennial.api.model_deployment_status import CanaryStatus, IncomingStatus, ModelDeploymentStatus, PreviousStatus
 from perennial.api.shared import TrackStatus
 from perennial.domain.canary import Promote, Reject, decide_canary
+from perennial.domain.probation import decide_rollback, warm_previous
 from perennial.domain.rollout_draft import Draft, Transition, VersionView, World
 
 PROGRESS_DEADLINE = timedelta(minutes=10)
@@ -140,9 +141,14 @@ def _finish_incoming(draft: Draft) -> bool:
         return True
     old = status.stable
     if old and old.uid != incoming.uid:
-        warm = None if incoming.reason == "Pin" else world.now + draft.spec.probation
+        proven = incoming.reason in ("Deploy", "Promote")  # what a person chose, or evidence brought back, is not tried
+        warm = world.now + draft.spec.probation if proven else None
         draft.set(previous=PreviousStatus(version=old.version, uid=old.uid, replaced_at=world.now, warm_until=warm))
-        draft.end(old.version, old.uid, "Archived", "Replaced", f"{incoming.version} took over from {old.version}")
+        took = f"{incoming.version} took over from {old.version}"
+        if incoming.reason == "Rollback":
+            draft.end(old.version, old.uid, "Rejected", "RolledBack", f"{took}, which it did better than")
+        else:
+            draft.end(old.version, old.uid, "Archived", "Replaced", took)
     draft.set(
         stable=TrackStatus(version=incoming.version, uid=incoming.uid, weight=1.0),
         incoming=None,
@@ -153,6 +159,25 @@ def _finish_incoming(draft: Draft) -> bool:
 
 def _hold_when_paused(draft: Draft) -> bool:
     return draft.spec.paused
+
+
+def _heed_probation(draft: Draft) -> bool:
+    """A promotion that evidence speaks against is taken back; what was rolled back comes out again only as another
+    version, trained anew."""
+    previous, evidence, stable = (
+        warm_previous(draft.status, draft.world.now),
+        draft.world.probation,
+        draft.status.stable,
+    )
+    if previous is None or evidence is None or stable is None or draft.status.incoming:
+        return False
+    draft.set(previous=previous.model_copy(update={"evidence": evidence}))
+    target, why = draft.world.version(previous.version, previous.uid), decide_rollback(draft.spec, evidence)
+    if why is None or target is None or not target.servable:
+        return False
+    draft.end_canary("Superseded", "ChampionChanged", f"{stable.version}, its champion, is rolled back")
+    draft.bring_in(target, "Rollback", f"{previous.version} serves again in place of {stable.version}: {why}")
+    return True
 
 
 def _drive_canary(draft: Draft) -> bool:
@@ -292,6 +317,7 @@ _CHECKLIST: tuple[Callable[[Draft], bool], ...] = (
     _heed_abort,
     _hold_when_paused,
     _finish_incoming,
+    _heed_probation,
     _drive_canary,
     _start_candidate,
 )

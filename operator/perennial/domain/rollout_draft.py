@@ -6,13 +6,16 @@ from datetime import datetime
 from typing import Literal
 
 from perennial.api.model_deployment import ModelDeploymentSpec
-from perennial.api.model_deployment_status import IncomingStatus, ModelDeploymentStatus, Outcome
+from perennial.api.model_deployment_status import Evidence, IncomingStatus, ModelDeploymentStatus, Outcome
 from perennial.api.model_version import DecisionName, Phase
 from perennial.api.retrain_policy import Priority
 from perennial.domain.canary import CanaryLook
 from perennial.domain.traffic import PodsView
 
 KEPT_OUTCOMES = 20
+Bringing = Literal["Deploy", "Promote", "Pin", "Rollback"]
+"""Why a version comes in."""
+_BRINGING = {"Deploy": "Deploying", "Promote": "Promoting", "Pin": "Pinning", "Rollback": "RollingBack"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class World:
     pods: Mapping[str, PodsView] = field(default_factory=dict)
     look: CanaryLook | None = None
     """The canary's paired evidence; None: the store did not answer, and weights hold."""
+    probation: Evidence | None = None
+    """Of the version before against the stable one, while it is warm; None: it is not, or the store did not answer."""
     guard: str | None = None
     """What is wrong with the canary's answers; None: nothing that is known."""
     deleting: bool = False
@@ -109,10 +114,12 @@ class Draft:
         if any(o.uid == uid for o in self.status.outcomes):
             self.set(outcomes=[o for o in self.status.outcomes if o.uid != uid])
 
-    def bring_in(self, version: VersionView, reason: Literal["Deploy", "Promote", "Pin"], message: str) -> None:
+    def bring_in(
+        self, version: VersionView, reason: Literal["Deploy", "Promote", "Pin", "Rollback"], message: str
+    ) -> None:
         self.set(
             incoming=IncomingStatus(version=version.name, uid=version.uid, reason=reason, since=self.world.now),
             canary=None if self.status.canary and self.status.canary.uid == version.uid else self.status.canary,
         )
         self.forget_outcome(version.uid)
-        self.tell({"Deploy": "Deploying", "Promote": "Promoting", "Pin": "Pinning"}[reason], message, version.name)
+        self.tell(_BRINGING[reason], message, version.name, warning=reason == "Rollback")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from perennial.api.model_deployment_status import ModelDeploymentStatus
+from perennial.domain.probation import warm_previous
 from perennial_contract.samples import Track
 
 
@@ -41,8 +42,8 @@ def decide_replicas(
     """
     wanted: dict[tuple[str, Track], int] = {}
     beside = replicas
-    if status.previous and status.previous.warm_until and now < status.previous.warm_until:
-        wanted[status.previous.version, "shadow"] = 1
+    if warm := warm_previous(status, now):
+        wanted[warm.version, "shadow"] = 1
     if status.canary:
         name, weight = status.canary.version, status.canary.weight
         seen = pods.get(name, PodsView())
@@ -73,12 +74,11 @@ def _held(weight: float, canary: PodsView, stable: PodsView) -> int:
 def decide_peer(status: ModelDeploymentStatus, now: datetime) -> str | None:
     """The version behind ``<model>-canary``: the one that scores every request beside the stable one."""
     stable = status.stable.version if status.stable else None
-    previous = status.previous
-    warm = previous.version if previous and previous.warm_until and now < previous.warm_until else None
+    warm = warm_previous(status, now)
     for version in (
         status.incoming.version if status.incoming else None,
         status.canary.version if status.canary else None,
-        warm,
+        warm.version if warm else None,
     ):
         if version and version != stable:
             return version

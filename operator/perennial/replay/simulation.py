@@ -132,7 +132,7 @@ class Simulation:
     def _forget_looks(self) -> None:
         """Every step looks anew, so that a run that was taken up again goes on as it would have."""
         context = self._context
-        for kept in (context.monitored, context.canary_looks, context.counted):
+        for kept in (context.monitored, context.canary_looks, context.probations, context.counted):
             kept.clear()
 
     async def _settle(self) -> None:

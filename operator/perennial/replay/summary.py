@@ -34,6 +34,7 @@ _KINDS: Mapping[str, str] = {
     "Deploying": "Traffic",
     "Promoting": "Traffic",
     "Pinning": "Traffic",
+    "RollingBack": "Traffic",
     "Promoted": "Traffic",
     "Approved": "Other",
     "Replaced": "Ended",

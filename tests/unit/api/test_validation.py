@@ -197,8 +197,7 @@ GATEWAY = {"provider": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "pub
             ["spec.drift", "spec.regime"],
         ),
         (ModelDeploymentSpec, MODEL | {"health": {"falseAlarmEvery": "30d"}}, ["spec.health.falseAlarmEvery"]),
-        (ModelDeploymentSpec, MODEL | {"rollback": {"window": "9d", "minPairs": 200}}, []),
-        (ModelDeploymentSpec, MODEL | {"rollback": {"minPairs": 50}}, ["spec.rollback.minPairs"]),
+        (ModelDeploymentSpec, MODEL | {"rollback": {"window": "9d", "minPairs": 50}}, []),
         (
             ModelDeploymentSpec,
             MODEL | {"artifacts": {"claimName": "models", "deletionPolicy": "Delete"}},

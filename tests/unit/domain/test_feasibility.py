@@ -16,6 +16,7 @@ def deployment(**spec: Any) -> ModelDeploymentSpec:
     given = {
         "algorithm": {"name": "xgboost"},
         "samples": {"readUrlFrom": secret, "writeUrlFrom": secret, "labelDelay": "5h"},
+        "rollback": {"window": "14d"},
     }
     return ModelDeploymentSpec.model_validate(given | spec)
 
@@ -56,10 +57,10 @@ def _rows(least: int) -> Training:
             deployment(rollback={}),
             BTC,
             {},
-            "True",
-            "Reachable",
-            "",
-            id="three days are short for 200 pairs an hour apart, and nothing is decided from them yet",
+            "False",
+            "RollbackOutOfReach",
+            "rollback.minPairs 200 cannot be reached within rollback.window, which brings 67",
+            id="three days are short for 200 pairs an hour apart",
         ),
         pytest.param(
             deployment(canary={"maxDuration": "10d"}),
@@ -107,7 +108,7 @@ def _rows(least: int) -> Training:
             id="the shortest window of any trigger counts",
         ),
         pytest.param(
-            deployment(health={"minOutcomes": 20}, canary={"minOutcomes": 20}),
+            deployment(health={"minOutcomes": 20}, canary={"minOutcomes": 20}, rollback={"minPairs": 20}),
             BTC,
             {"effective_share": 0.5, "training": _rows(4000), "promotion": Promotion(min_outcomes=100)},
             "False",
