@@ -46,7 +46,8 @@ STATUSES: dict[str, Status] = {
                 "message": "m",
             },
             "incoming": {"version": "btc-v2", "uid": "u2", "reason": "Promote", "since": AT},
-            "previous": {"version": "btc-v0", "uid": "u0", "replacedAt": AT, "warmUntil": AT},
+            "previous": {"version": "btc-v0", "uid": "u0", "replacedAt": AT, "warmUntil": AT}
+            | {"evidence": EVIDENCE | {"coverage": 0.97}},
             "outcomes": [{"version": "btc-v0", "uid": "u0", "phase": "Archived", "reason": "Replaced", "at": AT}],
             "health": {
                 "state": "Degraded",
