@@ -30,6 +30,7 @@ async def _prepare(scene: Scene, policy_body: Object) -> None:
 
 
 async def _retrain_after_turn(scene: Scene) -> None:
+    """Before any traffic: live rows are the holdout's newest, and the more of them there are the more they decide."""
     rows = MARKET.turn().draw(20_000, seed=4)
     await scene.database.load(rows, times(len(rows), datetime.now(UTC) - timedelta(hours=12), STEP), "after")
     await scene.retrain("after the turn")
@@ -64,9 +65,9 @@ async def test_canary_promoted(scene: Scene) -> None:
     """Weights climb step by step, pairs accumulate, the evidence passes, and the new version takes over."""
     await _prepare(scene, policy())
     await scene.until_stable("m", "m-v1")
+    await _retrain_after_turn(scene)
     async with Load(await scene.endpoint("m"), LIVE.turn(), keep_alive=False) as load:
         watched = Watched(scene)
-        await _retrain_after_turn(scene)
         await scene.until_phase("m-v2", "Canary")
         await scene.until_stable("m", "m-v2", seconds=480)
         states = await watched.stop()
@@ -127,8 +128,8 @@ async def test_canary_worse(scene: Scene) -> None:
     await _prepare(scene, policy())
     await scene.until_stable("m", "m-v1")
     pods = await scene.live_pods("m-v1")
+    await _retrain_after_turn(scene)
     async with Load(await scene.endpoint("m"), LIVE) as load:
-        await _retrain_after_turn(scene)
         await scene.until_phase("m-v2", "Canary")
         await scene.until_phase("m-v2", "Rejected", seconds=480)
         await scene.until_silent("m-v2")
@@ -145,8 +146,8 @@ async def test_canary_crashes(scene: Scene) -> None:
     await scene.annotate(MODEL_VERSION, "m-v1", names.ONE_SHOT["approve"], "yes")
     await scene.until_stable("m", "m-v1")
     pods = await scene.live_pods("m-v1")
+    await _retrain_after_turn(scene)
     async with Load(await scene.endpoint("m"), LIVE.turn()) as load:
-        await _retrain_after_turn(scene)
         await _change_one_byte(scene)
         await scene.annotate(MODEL_VERSION, "m-v2", names.ONE_SHOT["approve"], "yes")
         await scene.until_phase("m-v2", "Rejected")

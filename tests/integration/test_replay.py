@@ -5,8 +5,20 @@ from pathlib import Path
 
 import pyarrow as arrow
 import pytest
+import yaml
 from pyarrow import parquet
-from tests.integration.replays import FEATURES, HOUR, START, Row, record, run, stated, turning_market, write_files
+from tests.integration.replays import (
+    FEATURES,
+    HOUR,
+    START,
+    Row,
+    merged,
+    record,
+    run,
+    stated,
+    turning_market,
+    write_files,
+)
 
 from perennial.replay.report import Decision, ModelReport, Report, Run
 from perennial.replay.runner import Watcher
@@ -117,6 +129,7 @@ def test_an_interrupted_replay_says_so_and_goes_on(told: tuple[Report, str, Path
 
 def test_a_parquet_file_gives_the_same_report(told: tuple[Report, str, Path], tmp_path: Path) -> None:
     rows: list[Row] = turning_market()
+    rows.append({**rows[-1], "id": "an outcome that came before its sample", "at": None})
     table = arrow.table({name: [row[name] for row in rows] for name in rows[0]})
     path = tmp_path / "samples.parquet"
     parquet.write_table(table, path)
@@ -175,3 +188,64 @@ def test_what_nobody_approves_is_over_in_time(told: tuple[Report, str, Path], tm
     ended = next(d.at for d in found.decisions if d.reason == "ApprovalTimedOut")
     judged = next(d.at for d in found.decisions if d.reason == "VerdictDeploy")
     assert timedelta(days=3) <= ended - judged < timedelta(days=3, hours=2)
+
+
+def test_a_replay_ends_while_trainings_are_under_way(told: tuple[Report, str, Path], tmp_path: Path) -> None:
+    since = START + 350 * HOUR
+    ends = {"since": since, "until": since + timedelta(days=7), "workers": 1}
+    report, _ = run([told[2]], told[1], tmp_path / "work", **ends)
+    _, model = only(report)
+    assert report.complete
+    assert model.versions[-1].phase == "Training", "the schedule's first training began with the last look"
+    assert model.with_retraining.win_rate is not None
+
+
+def test_models_of_one_table_may_wait_differently_for_their_outcomes(
+    told: tuple[Report, str, Path], tmp_path: Path
+) -> None:
+    documents = list(yaml.safe_load_all(told[2].read_text()))
+    slow = {**documents[0], "metadata": {**documents[0]["metadata"], "name": "slow"}}
+    slow["spec"] = merged(slow["spec"], {"samples": {"labelDelay": "6h"}, "algorithm": {"name": "lightgbm"}})
+    slow["spec"]["algorithm"] = {"name": "lightgbm", "parameters": {"num_iterations": 20}}
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump_all([*documents, slow]))
+    report, _ = run([path], told[1], tmp_path / "work", until=START + 900 * HOUR)
+    [found] = report.runs
+    assert [(m.name, m.algorithm) for m in found.models] == [("default/m", "xgboost"), ("default/slow", "lightgbm")]
+    for model in found.models:
+        assert model.counts.promotions >= 1
+        assert model.with_retraining.win_rate is not None
+    first = [next(v.message for v in m.versions if v.decision == "Deploy") for m in found.models]
+    assert first[0] != first[1]
+
+
+def test_an_interruption_in_the_second_run_is_told_as_one_and_taken_up_there(
+    told: tuple[Report, str, Path], tmp_path: Path
+) -> None:
+    never = write_files(tmp_path, policy={"triggers": {"schedule": {"every": "3000d"}}})
+    files, work, until = [told[2], never], tmp_path / "work", START + 800 * HOUR
+    whole, _ = run(files, told[1], tmp_path / "other", until=until)
+    seen: list[tuple[str, datetime]] = []
+
+    def note(name: str, moment: datetime, __: Simulation) -> None:
+        seen.append((name, moment))
+
+    def enough() -> bool:
+        return bool(seen) and seen[-1] >= ("book-1", START + 600 * HOUR)
+
+    partial, _ = run(files, told[1], work, Watcher(progress=note, stopped=enough), until=until)
+    assert not partial.complete
+    assert partial.simulated_until < START + 650 * HOUR
+    assert partial.comparison is None, "unequal stretches are not compared"
+    again, _ = run(files, told[1], work, resume=True, until=until)
+    assert stated(again) == stated(whole)
+    assert again.measured.training_cpu_seconds.keys() == whole.measured.training_cpu_seconds.keys()
+
+
+def test_a_run_begun_anew_takes_nothing_from_the_one_before(told: tuple[Report, str, Path], tmp_path: Path) -> None:
+    work, until = tmp_path / "work", START + 600 * HOUR
+    (tmp_path / "other").mkdir()
+    other = write_files(tmp_path / "other", model={"algorithm": {"parameters": {"num_boost_round": 3}}})
+    run([told[2], other], told[1], work, until=until)
+    same, _ = run([told[2], told[2]], told[1], work, until=until)
+    assert same.runs[0].models == same.runs[1].models

@@ -109,7 +109,7 @@ def test_what_is_unknown_is_a_dash_and_what_is_none_a_zero(show: Show) -> None:
     known, unknown = _section(page), _section(page, "default/eth")
     expect(known.locator('[data-figure="withRetraining.winRate.value"]')).to_have_text("51.4%")
     expect(known.locator('[data-figure="difference.value"]')).to_have_text("−0.64")
-    expect(known).to_contain_text("4861 effective of 14\u202f184 outcomes, 592 blocks")
+    expect(known).to_contain_text("4861 effective of 14\u202f184 outcomes, differing in 592 blocks")
     expect(known).to_contain_text("worse with retraining: the upper bound is below 0")
     expect(unknown.locator('[data-figure="retrains"]')).to_have_text("0")
     for figure in ("withRetraining.winRate.value", "difference.value", "withoutRetraining.brier", "trainingCpuSeconds"):
@@ -273,7 +273,7 @@ def test_two_runs_are_compared_on_top(show: Show) -> None:
     expect(page.locator("main > section").first).to_have_attribute("id", "comparison")
     row = page.locator('#comparison [data-figure="difference.value"]')
     expect(row).to_contain_text("weekly is worse")
-    expect(row).to_contain_text("4861 effective of 14\u202f184 outcomes, 592 blocks")
+    expect(row).to_contain_text("4861 effective of 14\u202f184 outcomes, differing in 592 blocks")
     assert page.locator(".run").count() == 2
 
 

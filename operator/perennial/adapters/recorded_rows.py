@@ -1,6 +1,7 @@
 """The rows of a samples table as they were recorded: from PostgreSQL or SQLite, or from a Parquet file."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,11 +90,8 @@ def _read_parquet(path: Path, features: Sequence[str]) -> Rows:
     except ImportError:
         fix = "run pip install 'perennial[replay]'"
         raise StoreMisconfigured("samples URL", f"{path}: pyarrow is not installed", fix) from None
-    try:
+    with _parquet_errors(arrow, path):
         file = parquet.ParquetFile(path)
-    except (OSError, arrow.ArrowException) as error:
-        said = " ".join(str(error).split())
-        raise StoreMisconfigured("samples URL", f"{path}: {said}", "name a Parquet file that can be read") from None
     schema = file.schema_arrow
     _require(schema.names, features, str(path))
     for name in ("at", "resolved_at"):
@@ -109,17 +107,28 @@ def _read_parquet(path: Path, features: Sequence[str]) -> Rows:
     found = [Feature(name=n, dtype=d) for n, d in dtypes.items() if n not in RESERVED_COLUMNS]
     if not found:
         raise StoreMisconfigured("samples.features", f"{path} has no numeric column beside its own", "add features")
+    names = [*_ORDER, *(feature.name for feature in found)]
+    return Rows(tuple(found), _parquet_chunks(arrow, file, names, path))
 
-    def chunks() -> Iterator[Sequence[Sequence[Any]]]:
-        names = [*_ORDER, *(feature.name for feature in found)]
-        instant = arrow.timestamp("us", tz="UTC")
+
+def _parquet_chunks(arrow: Any, file: Any, names: list[str], path: Path) -> Iterator[Sequence[Sequence[Any]]]:
+    instant = arrow.timestamp("us", tz="UTC")
+    with _parquet_errors(arrow, path):
         for batch in file.iter_batches(ROWS_A_CHUNK, columns=names):
             by_name = {name: batch.column(name) for name in names}
-            by_name |= {name: by_name[name].cast(instant) for name in ("at", "resolved_at")}
+            # to the microsecond, as everywhere: what is finer is cut off
+            by_name |= {name: by_name[name].cast(instant, safe=False) for name in ("at", "resolved_at")}
             rows = list(zip(*(column.to_pylist() for column in by_name.values()), strict=True))
             yield [row for row in rows if row[2] is not None]
 
-    return Rows(tuple(found), chunks())
+
+@contextmanager
+def _parquet_errors(arrow: Any, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, arrow.ArrowException) as error:
+        said = " ".join(str(error).split())
+        raise StoreMisconfigured("samples URL", f"{path}: {said}", "name a Parquet file that can be read") from None
 
 
 def _arrow_dtype(arrow: Any, kind: Any) -> Any:

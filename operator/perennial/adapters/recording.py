@@ -88,7 +88,7 @@ def open_history(folder: Path) -> History:
 
 def _gather(table: str, rows: Rows) -> tuple[Ints, Floats, NDArray[np.intp], Recording]:
     keys, values = [], []
-    for chunk in rows.chunks:
+    for chunk in filter(None, rows.chunks):
         keys.append(_keys_of(chunk))
         values.append(_values_of(chunk, table))
     if not keys:

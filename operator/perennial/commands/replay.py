@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from perennial.adapters.cluster import MODEL_DEPLOYMENT
 from perennial.commands.terms import EXIT_UNAVAILABLE, UrlFileOption, fail, one_line_errors
 from perennial.replay.page import write_page
 from perennial.replay.preparation import Options
-from perennial.replay.report import Report, Run, WinRateDifference
+from perennial.replay.report import Report
 from perennial.replay.runner import Book, Watcher, replay
 from perennial.replay.scenario import ScenarioError, read_scenario
 from perennial.replay.simulation import Simulation
+from perennial.replay.telling import tell
 from perennial.replay.traffic import ScoringError
 from perennial.replay.workers import WorkerLostError
 from perennial_contract.durations import parse_duration
@@ -85,6 +84,10 @@ def entry(
     )
     if resume and not options.work.is_dir():
         raise fail(f"--resume: there is no interrupted run in {out}: leave --resume out, or name its folder with --out")
+    try:
+        options.work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise fail(f"--out: {out}: {error.strerror}: name a folder that can be written") from None
     console = _console()
     with one_line_errors(), _one_line_failures():
         books = [_book(files, speed_up_training)]
@@ -94,9 +97,7 @@ def entry(
         with _interruptible() as interrupted, _shown(console, interrupted) as watcher:
             report = asyncio.run(replay(books, options, watcher))
     _write(report, out)
-    for run in report.runs:
-        _print_run(console, run, report)
-    _print_comparison(console, report)
+    tell(console, report)
     console.print(f"{out / 'report.json'} and {out / 'index.html'}")
     if not report.complete:
         console.print(f"interrupted at {report.simulated_until:%Y-%m-%d %H:%M}: go on with --resume")
@@ -156,6 +157,8 @@ def _warn(console: Console, books: list[Book]) -> None:
     for book in books:
         for gap in book.scenario.without_effect:
             console.print(f"[yellow]without effect[/yellow]  {gap}")
+        for conflict in book.scenario.contested:
+            console.print(f"[yellow]several policies[/yellow]  {conflict}")
         for model in book.scenario.ungoverned:
             console.print(f"[yellow]nobody retrains[/yellow]  {model}: no policy selects it")
 
@@ -229,57 +232,3 @@ def _state(simulation: Simulation) -> str:
 def _write(report: Report, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_page(report, out)
-
-
-def build_table(run: Run, cpu: dict[str, float]) -> Table:
-    """The closing table: a row a model."""
-    table = Table("model", box=box.SIMPLE, title=run.name, title_justify="left")
-    for heading in (
-        *("retrains", "deploys", "canaries", "keeps", "failed", "rollbacks"),
-        *("win rate", "alone", "reward", "alone", "CPU s"),
-    ):
-        table.add_column(heading, justify="right")
-    for model in run.models:
-        counts, with_, without = model.counts, model.with_retraining, model.without_retraining
-        numbers = (counts.retrains, counts.deploys, counts.canaries, counts.keeps, counts.failures, counts.rollbacks)
-        table.add_row(
-            model.name,
-            *map(str, numbers),
-            *(f"{p.win_rate.value:.1%}" if p.win_rate else "–" for p in (with_, without)),
-            *(f"{p.total_reward:+.3f}" if p.total_reward is not None else "–" for p in (with_, without)),
-            f"{cpu.get(f'{run.name} {model.name}', 0.0):.0f}",
-        )
-    return table
-
-
-def explain_difference(found: WinRateDifference | None, first: str, second: str) -> str:
-    """In one sentence, with its interval and the number of trials behind it."""
-    if found is None:
-        return f"{first} and {second} cannot be told apart: too few outcomes that both answered"
-    verdict = "no difference is shown" if found.lower <= 0 <= found.upper else "a difference"
-    return (
-        f"{first} won {100 * found.value:+.1f} points against {second} ({100 * found.lower:+.1f} to "
-        f"{100 * found.upper:+.1f}, each bound at 95 %): {verdict}, on {found.effective_outcomes:.0f} effective of "
-        f"{found.outcomes} outcomes in {found.blocks} time blocks"
-    )
-
-
-def _print_run(console: Console, run: Run, report: Report) -> None:
-    console.print(build_table(run, report.measured.training_cpu_seconds))
-    for model in run.models:
-        if model.with_retraining.win_rate:
-            console.print(explain_difference(model.difference, model.name, "its first version left alone"))
-        else:
-            last = model.versions[-1].message if model.versions else "nobody retrains it"
-            console.print(f"{model.name} never served: {last}")
-
-
-def _print_comparison(console: Console, report: Report) -> None:
-    if report.comparison is None:
-        return
-    first, second, cpu = report.comparison.first, report.comparison.second, report.measured.training_cpu_seconds
-    console.print(f"\n{first} beside {second}")
-    for model in report.comparison.models:
-        told = explain_difference(model.difference, f"{model.model} under {first}", second)
-        spent = [cpu.get(f"{name} {model.model}", 0.0) for name in (first, second)]
-        console.print(f"{told}; {spent[0]:.0f} CPU seconds of training against {spent[1]:.0f}")

@@ -16,7 +16,7 @@ from perennial.domain.canary_evidence import decide_evidence
 from perennial.domain.evidence import PairLook, SampleStore, StoreError, StoreMisconfigured
 from perennial.domain.feasibility import Feasibility, decide_feasible
 from perennial.domain.health import decide_health
-from perennial.domain.probation import warm_previous
+from perennial.domain.traffic import warm_previous
 
 
 @dataclass(frozen=True, slots=True)

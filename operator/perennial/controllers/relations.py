@@ -60,7 +60,7 @@ class Relations:
         yield from (version for version, model in self._blocked.items() if model == key)
         rollout = frozenset(_versions_in(body.get("status", {})))
         changed = rollout ^ self._rollouts.get(key, frozenset())
-        yield from (Key(MODEL_VERSION.kind, key.namespace, said.split()[0]) for said in changed)
+        yield from (Key(MODEL_VERSION.kind, key.namespace, said.split()[0]) for said in sorted(changed))
         if gone:
             self._labels.pop(key, None)
             self._rollouts.pop(key, None)

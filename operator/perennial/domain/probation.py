@@ -4,17 +4,11 @@ It is the canary's bet with the sides exchanged: the version before has to be sh
 a successor that is no worse is taken back with probability α at most, however often one looks.
 """
 
-from datetime import datetime
-
 from perennial.api.model_deployment import ModelDeploymentSpec
-from perennial.api.model_deployment_status import Evidence, ModelDeploymentStatus, PreviousStatus
+from perennial.api.model_deployment_status import Evidence
 from perennial.domain.canary_evidence import threshold_of
-
-
-def warm_previous(status: ModelDeploymentStatus, now: datetime) -> PreviousStatus | None:
-    """The version before, for as long as it scores beside the stable one."""
-    previous = status.previous
-    return previous if previous and previous.warm_until and now < previous.warm_until else None
+from perennial.domain.rollout_draft import Draft
+from perennial.domain.traffic import warm_previous
 
 
 def decide_rollback(spec: ModelDeploymentSpec, evidence: Evidence) -> str | None:
@@ -32,3 +26,22 @@ def decide_rollback(spec: ModelDeploymentSpec, evidence: Evidence) -> str | None
         f"{evidence.blocks} complete blocks), evidence {evidence.e_value:.3g} that it was better, "
         f"the threshold is {threshold:.3g}"
     )
+
+
+def heed_probation(draft: Draft) -> bool:
+    """A promotion that evidence speaks against is taken back; what was rolled back comes out again only as another
+    version, trained anew."""
+    previous, evidence, stable = (
+        warm_previous(draft.status, draft.world.now),
+        draft.world.probation,
+        draft.status.stable,
+    )
+    if previous is None or evidence is None or stable is None or draft.status.incoming:
+        return False
+    draft.set(previous=previous.model_copy(update={"evidence": evidence}))
+    target, why = draft.world.version(previous.version, previous.uid), decide_rollback(draft.spec, evidence)
+    if why is None or target is None or not target.servable:
+        return False
+    draft.end_canary("Superseded", "ChampionChanged", f"{stable.version}, its champion, is rolled back")
+    draft.bring_in(target, "Rollback", f"{previous.version} serves again in place of {stable.version}: {why}")
+    return True

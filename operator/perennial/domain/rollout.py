@@ -13,7 +13,7 @@ from perennial.api.model_deployment import ModelDeploymentSpec
 from perennial.api.model_deployment_status import CanaryStatus, IncomingStatus, ModelDeploymentStatus, PreviousStatus
 from perennial.api.shared import TrackStatus
 from perennial.domain.canary import Promote, Reject, decide_canary
-from perennial.domain.probation import decide_rollback, warm_previous
+from perennial.domain.probation import heed_probation
 from perennial.domain.rollout_draft import Draft, Transition, VersionView, World
 
 PROGRESS_DEADLINE = timedelta(minutes=10)
@@ -35,7 +35,7 @@ def decide_rollout(spec: ModelDeploymentSpec, status: ModelDeploymentStatus, wor
     for check in _CHECKLIST:
         if check(draft):
             break
-    _count_pods(draft)
+    draft.count_pods()
     return RolloutDecision(draft.status, tuple(draft.transitions), draft.pin_problem)
 
 
@@ -161,25 +161,6 @@ def _hold_when_paused(draft: Draft) -> bool:
     return draft.spec.paused
 
 
-def _heed_probation(draft: Draft) -> bool:
-    """A promotion that evidence speaks against is taken back; what was rolled back comes out again only as another
-    version, trained anew."""
-    previous, evidence, stable = (
-        warm_previous(draft.status, draft.world.now),
-        draft.world.probation,
-        draft.status.stable,
-    )
-    if previous is None or evidence is None or stable is None or draft.status.incoming:
-        return False
-    draft.set(previous=previous.model_copy(update={"evidence": evidence}))
-    target, why = draft.world.version(previous.version, previous.uid), decide_rollback(draft.spec, evidence)
-    if why is None or target is None or not target.servable:
-        return False
-    draft.end_canary("Superseded", "ChampionChanged", f"{stable.version}, its champion, is rolled back")
-    draft.bring_in(target, "Rollback", f"{previous.version} serves again in place of {stable.version}: {why}")
-    return True
-
-
 def _drive_canary(draft: Draft) -> bool:
     canary = draft.status.canary
     if canary is None:
@@ -294,22 +275,6 @@ def _start_candidate(draft: Draft) -> bool:
     return True
 
 
-def _count_pods(draft: Draft) -> None:
-    """Weights and ready pods as they stand now."""
-    status, world = draft.status, draft.world
-    if status.stable:
-        weight = 1.0 - (status.canary.weight if status.canary else 0.0)
-        ready = world.pods_of(status.stable.version).ready_live
-        draft.set(stable=status.stable.model_copy(update={"weight": round(weight, 6), "ready_replicas": ready}))
-    if status.canary:
-        pods = world.pods_of(status.canary.version)
-        ready = pods.ready_live + pods.ready_shadow
-        draft.set(canary=status.canary.model_copy(update={"ready_replicas": ready}))
-    if status.incoming:
-        ready = world.pods_of(status.incoming.version).ready_live
-        draft.set(incoming=status.incoming.model_copy(update={"ready_replicas": ready}))
-
-
 _CHECKLIST: tuple[Callable[[Draft], bool], ...] = (
     _leave_on_deletion,
     _honour_pin,
@@ -317,7 +282,7 @@ _CHECKLIST: tuple[Callable[[Draft], bool], ...] = (
     _heed_abort,
     _hold_when_paused,
     _finish_incoming,
-    _heed_probation,
+    heed_probation,
     _drive_canary,
     _start_candidate,
 )

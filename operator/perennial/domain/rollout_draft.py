@@ -123,3 +123,18 @@ class Draft:
         )
         self.forget_outcome(version.uid)
         self.tell(_BRINGING[reason], message, version.name, warning=reason == "Rollback")
+
+    def count_pods(self) -> None:
+        """Weights and ready pods as they stand now."""
+        status, world = self.status, self.world
+        if status.stable:
+            weight = 1.0 - (status.canary.weight if status.canary else 0.0)
+            ready = world.pods_of(status.stable.version).ready_live
+            self.set(stable=status.stable.model_copy(update={"weight": round(weight, 6), "ready_replicas": ready}))
+        if status.canary:
+            pods = world.pods_of(status.canary.version)
+            ready = pods.ready_live + pods.ready_shadow
+            self.set(canary=status.canary.model_copy(update={"ready_replicas": ready}))
+        if status.incoming:
+            ready = world.pods_of(status.incoming.version).ready_live
+            self.set(incoming=status.incoming.model_copy(update={"ready_replicas": ready}))

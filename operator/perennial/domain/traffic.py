@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from perennial.api.model_deployment_status import ModelDeploymentStatus
-from perennial.domain.probation import warm_previous
+from perennial.api.model_deployment_status import ModelDeploymentStatus, PreviousStatus
 from perennial_contract.samples import Track
 
 
@@ -22,6 +21,12 @@ class PodsView:
 
 Replicas = Mapping[tuple[str, Track], int]
 """(ModelVersion's name, track) → pods; what is absent must not exist."""
+
+
+def warm_previous(status: ModelDeploymentStatus, now: datetime) -> PreviousStatus | None:
+    """The version before, for as long as it scores beside the stable one."""
+    previous = status.previous
+    return previous if previous and previous.warm_until and now < previous.warm_until else None
 
 
 def canary_replicas(stable: int, weight: float) -> int:

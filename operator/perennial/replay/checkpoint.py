@@ -19,11 +19,12 @@ from perennial.adapters.cluster import (
     SECRET,
     SERVICE,
 )
+from perennial.adapters.recording import to_micros
 from perennial.replay.journal import Entry, Stay
 from perennial.replay.predictions import Predictions, Scored
 from perennial.replay.simulation import Simulation
 
-STATE_FILE, ARRAYS_FILE = "state.json", "predictions.npz"
+STATE_FILE = "state.json"
 _KINDS = {
     kind.kind: kind
     for kind in (
@@ -42,12 +43,13 @@ _KINDS = {
 
 def save(simulation: Simulation, folder: Path) -> None:
     """Writes the state, whole or not at all; the one before stays until then."""
-    partial = folder / "checkpoint.partial"
-    partial.mkdir(parents=True, exist_ok=True)
     journal = simulation.journal
     state = {
         "now": simulation.clock.now().isoformat(),
         "number": simulation.cluster.number,
+        "arrays": f"predictions-{simulation.cluster.number}-{to_micros(simulation.clock.now())}.npz",
+        "training_cpu_seconds": simulation.node.cpu_seconds,
+        "scoring_cpu_seconds": simulation.traffic.cpu_seconds,
         "objects": [[kind.kind, body] for kind, body in simulation.cluster.all()],
         "entries": [dataclasses.asdict(entry) for entry in journal.entries],
         "versions": journal.versions,
@@ -60,13 +62,15 @@ def save(simulation: Simulation, folder: Path) -> None:
         arrays |= {f"{number}/score": found.live_score, f"{number}/version": found.live_version}
         for place, scored in enumerate(found.versions.values()):
             arrays |= {f"{number}/{place}/scores": scored.scores, f"{number}/{place}/track": scored.track}
-    np.savez(partial / ARRAYS_FILE, **arrays)
-    (partial / STATE_FILE).write_text(json.dumps(state, default=_written))
     final = folder / "checkpoint"
-    for name in (ARRAYS_FILE, STATE_FILE):  # the state last: it says what the arrays are
-        final.mkdir(exist_ok=True)
-        (partial / name).replace(final / name)
-    partial.rmdir()
+    final.mkdir(exist_ok=True)
+    np.savez(final / str(state["arrays"]), **arrays)
+    partial = final / f"{STATE_FILE}.partial"
+    partial.write_text(json.dumps(state, default=_written))
+    partial.replace(final / STATE_FILE)  # from here on it is this one: the state names its arrays
+    for left in final.glob("*.npz"):
+        if left.name != state["arrays"]:
+            left.unlink()
 
 
 def exists(folder: Path) -> bool:
@@ -77,7 +81,7 @@ def exists(folder: Path) -> bool:
 def restore(simulation: Simulation, folder: Path) -> None:
     """Puts a simulation that has not begun where an interrupted one was."""
     state = json.loads((folder / "checkpoint" / STATE_FILE).read_text())
-    arrays = np.load(folder / "checkpoint" / ARRAYS_FILE, allow_pickle=False)
+    arrays = np.load(folder / "checkpoint" / state["arrays"], allow_pickle=False)
     for number, (model, described) in enumerate(state["models"].items()):
         found = simulation.models[model]
         found.live_score, found.live_version = arrays[f"{number}/score"], arrays[f"{number}/version"]
@@ -86,6 +90,8 @@ def restore(simulation: Simulation, folder: Path) -> None:
             uid: Scored(first, arrays[f"{number}/{place}/scores"], arrays[f"{number}/{place}/track"], until)
             for place, (uid, first, until) in enumerate(described["versions"])
         }
+    simulation.node.cpu_seconds |= state["training_cpu_seconds"]
+    simulation.traffic.cpu_seconds |= state["scoring_cpu_seconds"]
     journal = simulation.journal
     journal.entries = [Entry(**{**entry, "at": datetime.fromisoformat(entry["at"])}) for entry in state["entries"]]
     journal.restore_versions(state["versions"])

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from perennial.adapters.recording import Ints, to_instant, to_micros
+from perennial.adapters.recording import Ints, to_micros
 
 
 class Clock:
@@ -48,8 +48,3 @@ def looks_between(visible: Sequence[Ints], since: datetime, until: datetime, eve
     if len(moments) and (not chosen or chosen[-1] != int(moments[-1])):
         chosen.append(int(moments[-1]))
     return np.array(chosen, dtype=np.int64)
-
-
-def from_micros(moments: Ints) -> list[datetime]:
-    """As instants."""
-    return [to_instant(int(moment)) for moment in moments]

@@ -28,6 +28,7 @@ class Record:
     """What came of a model's answers by the end of the replay; n rows, in the order of time."""
 
     decision: Decision
+    table: str
     block_seconds: int
     row: Ints
     """Its number in the history."""
@@ -39,7 +40,7 @@ class Record:
     def rows(self, chosen: slice) -> "Record":
         """Some of the rows."""
         parts = (self.row[chosen], self.at[chosen], self.target[chosen], self.reward[chosen], self.score[chosen])
-        return Record(self.decision, self.block_seconds, *parts)
+        return Record(self.decision, self.table, self.block_seconds, *parts)
 
     @property
     def acts(self) -> Acts:
@@ -62,7 +63,7 @@ def build_records(
     row = np.flatnonzero(chosen)
     at, target, reward = history.at[chosen], history.target[chosen], history.reward[chosen]
     seconds = health_block_seconds(spec.samples.label_delay, spec.health.window)
-    common = (spec.decision, seconds, row, at, target, reward)
+    common = (spec.decision, spec.samples.table, seconds, row, at, target, reward)
     return Record(*common, predictions.live_score[chosen]), Record(*common, alone[chosen])
 
 
@@ -82,7 +83,9 @@ def describe(record: Record, cost: float) -> Performance:
 
 
 def difference_of(first: Record, second: Record) -> WinRateDifference | None:
-    """First − second, on the samples that both answered."""
+    """First − second, on the samples that both answered; None where these are too few, or of different tables."""
+    if (first.table, first.block_seconds) != (second.table, second.block_seconds):
+        return None
     _, ours, theirs = np.intersect1d(first.row, second.row, assume_unique=True, return_indices=True)
     if not len(ours):
         return None

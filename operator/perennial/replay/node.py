@@ -43,8 +43,9 @@ class Node:
         self._runs: dict[tuple[str, str], _Run] = {}
         self._tasks = work / "tasks"
         self._tasks.mkdir(parents=True, exist_ok=True)
-        self.trained: list[tuple[str, WorkerAnswer]] = []
-        """Model and answer of each training that ended, in order."""
+        self._abandoned: set[asyncio.Task[WorkerAnswer]] = set()
+        self.cpu_seconds: dict[str, float] = {}
+        """That trainings took, by model."""
         self.waited = 0.0
         """Seconds, by the clock on the wall, in which nothing could go on before a training had ended."""
         cluster.listeners.append(self.notice)
@@ -77,9 +78,11 @@ class Node:
                 await self._end(key, run)
 
     async def stop(self) -> None:
-        """Lets go of what still runs."""
-        for key in list(self._runs):
-            self._drop(key)
+        """Lets go of what still runs; the workers that are at it are lost."""
+        answers = [*(run.answer for run in self._runs.values() if run.answer), *self._abandoned]
+        for answer in answers:
+            answer.cancel()
+        await asyncio.gather(*answers, return_exceptions=True)
 
     def localised(self, uri: str, root: str) -> str:
         """Where an artifact of a model's own store lies in a replay."""
@@ -123,7 +126,8 @@ class Node:
         answer = await run.answer if run.answer else None
         self.waited += time.perf_counter() - began
         if answer:
-            self.trained.append((run.task.version.model_key, answer))
+            model = run.task.version.model_key
+            self.cpu_seconds[model] = self.cpu_seconds.get(model, 0.0) + answer.cpu_seconds
         if answer and answer.exit_code:
             await self._leave_pod(run, answer)
         self._cluster.put_status(JOB, run.body, _job_status(run, answer))
@@ -142,9 +146,10 @@ class Node:
         await self._cluster.create(POD, metadata["namespace"], body)
 
     def _drop(self, key: tuple[str, str]) -> None:
+        """A Job that was deleted: its worker brings it to an end, and nobody is told."""
         run = self._runs.pop(key, None)
         if run and run.answer:
-            run.answer.cancel()
+            self._abandoned.add(run.answer)
 
 
 def _job_status(run: _Run, answer: WorkerAnswer | None) -> Object:

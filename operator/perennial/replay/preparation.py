@@ -1,5 +1,6 @@
 """Before a replay: which samples, which stretch of time, and how long a training takes in it."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,7 +8,9 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from sqlalchemy import make_url
 
+from perennial.adapters.recorded_rows import parquet_path
 from perennial.adapters.recording import History, open_history, record_table, to_instant, to_micros
 from perennial.adapters.store.trainings import read_training_seconds
 from perennial.api.model_deployment import ModelDeploymentSpec
@@ -18,6 +21,7 @@ from perennial_contract.recording import RECORDING_FILE
 
 HISTORY_SHARE = 0.25
 """Of the history that precedes a replay, unless the policies look back less far."""
+DURATIONS_FILE = "durations.json"
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Options:
     training_duration: timedelta | None = timedelta(minutes=15)
     """None: what was recorded of each model's trainings."""
     look_every: timedelta | None = None
-    """None: a quarter of the shortest labelDelay."""
+    """None: a quarter of the shortest labelDelay, and no more often than the shortest interval."""
     cost: float = 0.0
     speed_up: int = 1
     workers: int = 2
@@ -76,8 +80,8 @@ def choose_span(scenarios: Sequence[Scenario], histories: Mapping[str, History],
         raise ScenarioError(
             f"--from {since:%Y-%m-%d %H:%M} --until {until:%Y-%m-%d %H:%M}: nothing lies between, {known}: widen them"
         )
-    shortest = min(spec.samples.label_delay for spec in specs)
-    return Span(since.replace(microsecond=0), until, options.look_every or shortest / 4)
+    often = max(min(spec.samples.label_delay for spec in specs) / 4, min(spec.interval for spec in specs))
+    return Span(since.replace(microsecond=0), until, options.look_every or often)
 
 
 def _last_visible(spec: ModelDeploymentSpec, histories: Mapping[str, History]) -> int:
@@ -92,8 +96,8 @@ def _run_up(policies: list[RetrainPolicySpec], whole: timedelta) -> timedelta:
     return min(HISTORY_SHARE * whole, *(policy.training.data_window for policy in policies))
 
 
-def choose_durations(options: Options, scenario: Scenario) -> Callable[[str], timedelta]:
-    """What a training of each model takes in simulated time.
+def choose_durations(scenarios: Sequence[Scenario], options: Options) -> Callable[[str], timedelta]:
+    """What a training of each model takes in simulated time; a run that is taken up keeps what it began with.
 
     Raises:
         ScenarioError: it is to be what was recorded, and nothing was.
@@ -101,10 +105,20 @@ def choose_durations(options: Options, scenario: Scenario) -> Callable[[str], ti
     if options.training_duration is not None:
         fixed = options.training_duration
         return lambda _: fixed
-    found = read_training_seconds(options.samples)
-    missing = [model for model in scenario.models if model not in found]
+    path = options.work / DURATIONS_FILE
+    if options.resume and path.exists():
+        seconds: dict[str, float] = json.loads(path.read_text())
+    else:
+        seconds = {model: median(found) for model, found in read_training_seconds(options.samples).items()}
+        path.write_text(json.dumps(seconds))
+    missing = sorted({model for scenario in scenarios for model in scenario.models} - seconds.keys())
     if missing:
         raise ScenarioError(
             f"--training-duration recorded: model_reports has none of {', '.join(missing)}: give a duration, as in 15m"
         )
-    return lambda model: timedelta(seconds=max(1.0, round(median(found[model]), 1)))
+    return lambda model: timedelta(seconds=max(1.0, round(seconds[model], 1)))
+
+
+def without_password(url: str) -> str:
+    """A samples URL as it may be shown and kept."""
+    return url if parquet_path(url) else make_url(url).render_as_string(hide_password=True)

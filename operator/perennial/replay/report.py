@@ -1,6 +1,7 @@
 """``report.json``: what a policy did over a stretch of history. The schema is stable; what is measured stands apart.
 
-Instants are UTC, win rates shares of 1; every interval has one-sided bounds at 95 % each. The same inputs give the same
+Instants are UTC, win rates shares of 1. An interval of a win rate has one-sided bounds at 95 % each, as in a model's
+status; that of a difference is at 95 %. The same inputs give the same
 document, byte for byte, but for ``measured``.
 """
 
@@ -26,13 +27,13 @@ class Performance(Status):
 
 
 class WinRateDifference(Status):
-    """With − without retraining (or this run − the other), on the samples that both answered."""
+    """With − without retraining (or this run − the other), on the samples that both answered; an interval at 95 %."""
 
     value: float
     lower: float
     upper: float
     outcomes: int
-    """The trials behind it."""
+    """The trials behind it: samples that one of the two acted on."""
     effective_outcomes: float
     """What they are worth as independent ones."""
     blocks: int

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,8 @@ from perennial.controllers.objects import parse_model
 from perennial.replay import checkpoint
 from perennial.replay.figures import Record, build_records, describe, difference_of
 from perennial.replay.predictions import Predictions
-from perennial.replay.preparation import Options, choose_durations, choose_span, record_tables
-from perennial.replay.report import Comparison, Measured, ModelComparison, Report, Run, Settings
+from perennial.replay.preparation import Options, choose_durations, choose_span, record_tables, without_password
+from perennial.replay.report import Comparison, Measured, ModelComparison, Performance, Report, Run, Settings
 from perennial.replay.scenario import Scenario, ScenarioError
 from perennial.replay.simulation import Simulation, Span
 from perennial.replay.summary import build_run
@@ -76,19 +76,20 @@ async def replay(books: list[Book], options: Options, watcher: Watcher) -> Repor
         speed_up_training=options.speed_up,
     )
     _check_inputs(scenarios, settings, histories, options)
+    if not options.resume:
+        shutil.rmtree(options.work / "runs", ignore_errors=True)
+    durations = choose_durations(scenarios, options)
     complete = True
     async with AsyncExitStack() as open_pools:
         for book in books:
             folder = options.work / "runs" / book.name
-            if not options.resume:
-                shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
             workers = await open_pools.enter_async_context(WorkerPool(options.workers, folder / "workers.log"))
-            complete = await _run_book(book, histories, span, workers, folder, options, watcher) and complete
+            complete = await _run_book(book, histories, span, workers, folder, options, durations, watcher) and complete
             if not complete:
                 break
     runs = [_report_of(book, span, options.cost) for book in books if book.simulation]
-    reached = max(book.simulation.clock.now() for book in books if book.simulation)
+    reached = min(book.simulation.clock.now() for book in books if book.simulation)
     return Report(
         complete=complete,
         simulated_until=reached,
@@ -97,7 +98,7 @@ async def replay(books: list[Book], options: Options, watcher: Watcher) -> Repor
         assumptions=list(ASSUMPTIONS),
         without_effect=sorted({gap for book in books for gap in book.scenario.without_effect}),
         runs=runs,
-        comparison=_compare(books, options.cost) if len(runs) == 2 else None,
+        comparison=_compare(books, options.cost) if complete and len(books) == 2 else None,
         measured=_measure(books, time.perf_counter() - started),
     )
 
@@ -112,7 +113,7 @@ def _check_inputs(
     """
     declared = [[kind.kind, body] for scenario in scenarios for kind, body in scenario.objects]
     rows = {table: [len(history), int(history.at[-1]), history.outcomes] for table, history in histories.items()}
-    digest = names.digest_of([declared, settings.to_dict(), rows])
+    digest = names.digest_of([declared, settings.to_dict(), rows, without_password(options.samples)])
     path = options.work / INPUTS_FILE
     if options.resume and path.exists() and path.read_text() != digest:
         raise ScenarioError(
@@ -129,6 +130,7 @@ async def _run_book(
     workers: WorkerPool,
     folder: Path,
     options: Options,
+    durations: Callable[[str], timedelta],
     watcher: Watcher,
 ) -> bool:
     models = {
@@ -136,7 +138,7 @@ async def _run_book(
         for model, spec in book.scenario.models.items()
     }
     _link(options.work / "recording", folder, list(histories))
-    book.simulation = simulation = Simulation(span, models, workers, folder, choose_durations(options, book.scenario))
+    book.simulation = simulation = Simulation(span, models, workers, folder, durations)
     if options.resume and checkpoint.exists(folder):
         checkpoint.restore(simulation, folder)
     else:
@@ -152,8 +154,8 @@ async def _run_book(
 
     complete = await simulation.run(progress, watcher.stopped)
     checkpoint.save(simulation, folder)
-    await simulation.node.stop()
     book.records = await _records(book, simulation)
+    await simulation.node.stop()
     return complete
 
 
@@ -205,20 +207,27 @@ def _report_of(book: Book, span: Span, cost: float) -> Run:
 
 def _compare(books: list[Book], cost: float) -> Comparison:
     first, second = books
-    common = sorted(first.records.keys() & second.records.keys())
+    either = sorted(first.records.keys() | second.records.keys())
     return Comparison(
         first=first.name,
         second=second.name,
         models=[
             ModelComparison(
                 model=model,
-                difference=difference_of(first.records[model][0], second.records[model][0]),
-                first=describe(first.records[model][0], cost),
-                second=describe(second.records[model][0], cost),
+                difference=difference_of(first.records[model][0], second.records[model][0])
+                if model in first.records and model in second.records
+                else None,
+                first=_described(first, model, cost),
+                second=_described(second, model, cost),
             )
-            for model in common
+            for model in either
         ],
     )
+
+
+def _described(book: Book, model: str, cost: float) -> Performance:
+    """Nothing is known of a model that never served."""
+    return describe(book.records[model][0], cost) if model in book.records else Performance()
 
 
 def _measure(books: list[Book], wall: float) -> Measured:
@@ -228,9 +237,11 @@ def _measure(books: list[Book], wall: float) -> Measured:
     for book in books:
         if book.simulation:
             waited += book.simulation.node.waited + book.simulation.traffic.waited
-            for spent, answers in ((training, book.simulation.node.trained), (scoring, book.simulation.traffic.scored)):
-                for model, answer in answers:
-                    spent[f"{book.name} {model}"] = spent.get(f"{book.name} {model}", 0.0) + answer.cpu_seconds
+            for spent, by_model in (
+                (training, book.simulation.node.cpu_seconds),
+                (scoring, book.simulation.traffic.cpu_seconds),
+            ):
+                spent |= {f"{book.name} {model}": seconds for model, seconds in by_model.items()}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Measured(
         wall_seconds=wall,

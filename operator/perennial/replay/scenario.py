@@ -19,6 +19,8 @@ from perennial.api.validation import InvalidSpec, not_implemented, parse_spec
 from perennial.controllers.governance import governing_policy
 from perennial.controllers.objects import parse_policy
 from perennial.controllers.resolve import TRAINABLE
+from perennial.domain.selector import matches
+from perennial_contract.boosting import DEFAULT_LEARNING_RATE, DEFAULT_ROUNDS, LEARNING_RATE_NAMES, ROUNDS_NAMES
 
 _SPECS: dict[Kind, type[Spec]] = {
     MODEL_DEPLOYMENT: ModelDeploymentSpec,
@@ -46,6 +48,8 @@ class Scenario:
     """What is declared and not built yet: a sentence each."""
     ungoverned: tuple[str, ...]
     """Models that no policy selects: nobody retrains them."""
+    contested: tuple[str, ...]
+    """Models that several policies select, and who of these governs: a sentence each."""
 
     @property
     def policies(self) -> list[tuple[str, RetrainPolicySpec]]:
@@ -95,7 +99,7 @@ def read_scenario(paths: Sequence[Path], *, speed_up: int = 1) -> Scenario:
     order = [SECRET, MODEL_DEPLOYMENT, RETRAIN_POLICY, MODEL_VERSION]
     objects += [(SECRET, secret) for secret in _secrets(models)]
     objects.sort(key=lambda item: (order.index(item[0]), _name(item[1])))
-    return Scenario(declaring[0], tuple(objects), models, tuple(gaps), tuple(_ungoverned(objects)))
+    return Scenario(declaring[0], tuple(objects), models, tuple(gaps), *_governed(objects))
 
 
 def _documents(paths: Sequence[Path]) -> Iterator[tuple[Path, Object]]:
@@ -105,13 +109,32 @@ def _documents(paths: Sequence[Path]) -> Iterator[tuple[Path, Object]]:
         found = sorted(p for p in path.rglob("*") if p.suffix in _ENDINGS) if path.is_dir() else [path]
         for file in found:
             try:
-                documents: list[Any] = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+                documents: list[Any] = list(yaml.load_all(file.read_text(encoding="utf-8"), _Loader))
             except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
                 said = " ".join(str(error).split())
                 raise ScenarioError(f"{file}: cannot be read as YAML: {said}") from None
-            for document in documents:
+            for document in _unpacked(documents):
                 if isinstance(document, dict) and str(document.get("apiVersion", "")).startswith("perennial.dev/"):
                     yield file, document
+
+
+class _Loader(yaml.SafeLoader):
+    """As Kubernetes reads YAML: what looks like a date is a text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _unpacked(documents: Sequence[Any]) -> Iterator[Any]:
+    """`kubectl get -o yaml` writes a List."""
+    for document in documents:
+        if isinstance(document, dict) and document.get("kind") == "List":
+            yield from document.get("items") or []
+        else:
+            yield document
 
 
 def _checked(path: Path, document: Object) -> tuple[Kind, Object]:
@@ -125,7 +148,9 @@ def _checked(path: Path, document: Object) -> tuple[Kind, Object]:
         raise ScenarioError(f"{path}: {kind.kind}: metadata.name is missing: add it")
     if kind is MODEL_DEPLOYMENT and len(metadata["name"]) > MODEL_NAME_LENGTH:
         raise ScenarioError(f"{path}: metadata.name: {metadata['name']} is over {MODEL_NAME_LENGTH} characters: cut it")
-    return kind, {**document, "metadata": {**metadata, "namespace": metadata.get("namespace", "default")}}
+    declared = {name: metadata[name] for name in ("name", "labels", "annotations") if metadata.get(name)}
+    body = {"apiVersion": API_VERSION, "kind": kind.kind, "spec": document.get("spec")}
+    return kind, {**body, "metadata": {**declared, "namespace": metadata.get("namespace") or "default"}}
 
 
 def _parsed(path: Path, kind: Kind, body: Object) -> Any:
@@ -146,10 +171,11 @@ def _quickened(body: Object, speed_up: int) -> Object:
         return body
     algorithm = body["spec"]["algorithm"]
     given = dict(algorithm.get("parameters") or {})
-    rounds = next((n for n in ("num_boost_round", "num_iterations", "n_estimators") if n in given), "num_boost_round")
-    rate = next((n for n in ("learning_rate", "eta") if n in given), "learning_rate")
-    given[rounds] = max(1, round(given.get(rounds, 500) / speed_up))
-    given[rate] = min(1.0, given.get(rate, 0.05) * speed_up)
+    rounds = next((name for name in ROUNDS_NAMES if name in given), ROUNDS_NAMES[0])
+    rate = next((name for name in LEARNING_RATE_NAMES if name in given), LEARNING_RATE_NAMES[0])
+    many, bold = given.get(rounds, DEFAULT_ROUNDS), given.get(rate, DEFAULT_LEARNING_RATE)
+    if isinstance(many, int) and isinstance(bold, int | float):  # anything else the trainer refuses, and says why
+        given |= {rounds: max(1, round(many / speed_up)), rate: min(1.0, bold * speed_up)}
     return {**body, "spec": {**body["spec"], "algorithm": {**algorithm, "parameters": given}}}
 
 
@@ -164,14 +190,20 @@ def _secrets(models: dict[str, ModelDeploymentSpec]) -> Iterator[Object]:
         yield {"metadata": {"namespace": namespace, "name": name}, "data": dict.fromkeys(sorted(keys), url)}
 
 
-def _ungoverned(objects: Sequence[tuple[Kind, Object]]) -> Iterator[str]:
+def _governed(objects: Sequence[tuple[Kind, Object]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Models that nobody governs, and those that several policies would."""
     stamp = {"uid": "", "creationTimestamp": "2000-01-01T00:00:00Z"}
     policies = [
         parse_policy({**body, "metadata": {**body["metadata"], **stamp}}) for k, body in objects if k is RETRAIN_POLICY
     ]
-    for kind, body in objects:
-        namespace, name = _name(body)
-        if kind is MODEL_DEPLOYMENT:
-            beside = (p for p in policies if p.namespace == namespace)
-            if governing_policy(beside, body["metadata"].get("labels") or {}) is None:
-                yield f"{namespace}/{name}"
+    lone, contested = [], []
+    for body in (body for kind, body in objects if kind is MODEL_DEPLOYMENT):
+        (namespace, name), labels = _name(body), body["metadata"].get("labels") or {}
+        selecting = [p for p in policies if p.namespace == namespace and p.spec and matches(p.spec.selector, labels)]
+        governing = governing_policy(selecting, labels)
+        if governing is None:
+            lone.append(f"{namespace}/{name}")
+        elif len(selecting) > 1:
+            others = ", ".join(p.name for p in selecting if p is not governing)
+            contested.append(f"{namespace}/{name}: {governing.name} governs it, and {others} selects it in vain")
+    return tuple(lone), tuple(contested)

@@ -86,11 +86,6 @@ class Simulation:
         self._looks = looks_between(visible, span.since, span.until, span.look_every)
         self.cluster.listeners.append(self._notice)
 
-    @property
-    def looks(self) -> int:
-        """How many looks there are in all, by the history."""
-        return len(self._looks)
-
     async def begin(self, objects: list[tuple[Kind, Object]]) -> None:
         """The objects are applied, and seen to for the first time."""
         for kind, body in objects:

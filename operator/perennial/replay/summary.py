@@ -1,7 +1,7 @@
 """From what happened to the report of a run."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -20,7 +20,6 @@ from perennial.replay.report import (
     TriggerReport,
     VersionReport,
 )
-from perennial.resources import names
 from perennial_contract.durations import format_duration
 
 _KINDS: Mapping[str, str] = {
@@ -87,7 +86,7 @@ def _build_model(
         name=model,
         algorithm=spec.algorithm.name,
         window=format_duration(spec.health.window),
-        counts=_count(versions, stable, model.split("/")[1]),
+        counts=_count(versions, stable),
         stable=_stretches(stable, until),
         canary=_stretches(journal.canaries.get(model, []), until),
         versions=[_version(version) for version in versions],
@@ -99,10 +98,11 @@ def _model_of(body: Object) -> str:
     return f"{body['metadata']['namespace']}/{body['spec']['modelDeployment']}"
 
 
-def _count(versions: Iterable[Version], stable: list[Stay], model: str) -> Counts:
+def _count(versions: Sequence[Version], stable: list[Stay]) -> Counts:
     statuses = [version.status for version in versions]
     verdicts = Counter(status.verdict.decision for status in statuses if status.verdict)
-    revisions = [names.revision_of(model, stay.version) or 0 for stay in stable]
+    known = {v.name: v.status.resolved.revision for v in versions if v.status.resolved}
+    revisions = [known[stay.version] for stay in stable if stay.version in known]
     return Counts(
         retrains=sum(status.started_at is not None for status in statuses),
         deploys=verdicts["Deploy"],

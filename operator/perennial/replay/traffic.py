@@ -20,7 +20,7 @@ from perennial.replay.workers import WorkerPool
 from perennial.resources import names
 from perennial.resources.pods import store_root
 from perennial_contract.task import ArtifactRef
-from perennial_contract.worker import ScoreRequest, WorkerAnswer
+from perennial_contract.worker import ScoreRequest
 
 SCORED_AHEAD = 8192
 """Rows that a version scores at a time: what it says of them does not depend on when it is asked."""
@@ -48,8 +48,8 @@ class Traffic:
     ) -> None:
         self._cluster, self._versions, self._workers, self._node = cluster, versions, workers, node
         self._scores = work / "scores.npy"
-        self.scored: list[tuple[str, WorkerAnswer]] = []
-        """Model and answer of each request for scores."""
+        self.cpu_seconds: dict[str, float] = {}
+        """That scoring took, by model."""
         self.waited = 0.0
         """Seconds, by the clock on the wall, that went by until scores were there."""
 
@@ -126,7 +126,7 @@ class Traffic:
         self.waited += time.perf_counter() - began
         if answer.exit_code:
             raise ScoringError(f"{model}: {answer.error}")
-        self.scored.append((model, answer))
+        self.cpu_seconds[model] = self.cpu_seconds.get(model, 0.0) + answer.cpu_seconds
         scores: Floats = np.load(self._scores, allow_pickle=False)
         return scores
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from perennial.api.model_deployment import ModelDeploymentSpec
 from perennial.api.validation import InvalidSpec, parse_spec
 from perennial.cli import build_app
-from perennial.commands.replay import explain_difference
 from perennial.replay.report import WinRateDifference
+from perennial.replay.telling import explain_difference
 
 
 def call(*arguments: object) -> Result:
@@ -149,5 +149,5 @@ def test_a_column_that_every_table_has_may_not_be_missing(write: Callable[..., P
 def test_a_difference_is_claimed_only_where_the_interval_has_no_zero(lower: float, upper: float, said: str) -> None:
     found = WinRateDifference(value=0.01, lower=lower, upper=upper, outcomes=900, effective_outcomes=70.4, blocks=30)
     told = explain_difference(found, "m", "its first version left alone")
-    assert f": {said}, on 70 effective of 900 outcomes in 30 time blocks" in told
+    assert f": {said}, on 70 effective of 900 outcomes; they differed in 30 time blocks" in told
     assert "cannot be told apart" in explain_difference(None, "m", "x")

@@ -35,6 +35,48 @@ def test_folders_are_searched_and_what_is_not_ours_is_left_alone(tmp_path: Path)
     assert secrets == ["store"], "the Secrets that a model names are there"
 
 
+def test_what_kubectl_prints_is_read_as_what_was_declared(tmp_path: Path) -> None:
+    path = tmp_path / "live.yaml"
+    path.write_text(
+        """
+apiVersion: v1
+kind: List
+items:
+- apiVersion: perennial.dev/v1alpha1
+  kind: ModelDeployment
+  metadata:
+    name: m
+    creationTimestamp: null
+    resourceVersion: "7"
+    finalizers: [perennial.dev/rollout]
+    labels: {book: spot}
+    annotations: {reviewed: 2024-01-01}
+  spec:
+    algorithm: {name: xgboost}
+    samples:
+      labelDelay: 2h
+      readUrlFrom: {name: store, key: read}
+      writeUrlFrom: {name: store, key: write}
+  status: {stable: {version: m-v7, uid: u, weight: 1}}
+"""
+    )
+    found = read_scenario([path, write(tmp_path / "policy.yaml", POLICY)])
+    [body] = [body for kind, body in found.objects if kind is MODEL_DEPLOYMENT]
+    assert "status" not in body
+    assert body["metadata"] == {
+        "name": "m",
+        "namespace": "default",
+        "labels": {"book": "spot"},
+        "annotations": {"reviewed": "2024-01-01"},
+    }
+
+
+def test_of_two_policies_the_one_that_governs_is_named(tmp_path: Path) -> None:
+    other = {**POLICY, "metadata": {"name": "a"}}
+    [told] = read_scenario([write(tmp_path / "book.yaml", MODEL, POLICY, other)]).contested
+    assert told == "default/m: a governs it, and p selects it in vain"
+
+
 def test_a_model_that_no_policy_selects_is_named(tmp_path: Path) -> None:
     lone = {**MODEL, "metadata": {"name": "lone", "labels": {"book": "options"}}}
     elsewhere = {**MODEL, "metadata": {"name": "m", "labels": {"book": "spot"}, "namespace": "other"}}

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from perennial_contract.boosting import DEFAULT_ROUNDS, ROUNDS_NAMES
 from perennial_contract.report import Manifest
 from perennial_trainer.errors import TaskWrong
 from perennial_trainer.progress import ReportRound
 from perennial_trainer.reading import FloatArray
 
-DEFAULT_ROUNDS = 500
 DEFAULT_STOPPING_ROUNDS = 50
-LEARNING_RATE = 0.05
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def read_settings(parameters: Mapping[str, Any], *, objectives: Iterable[str], o
         raise TaskWrong(
             f"algorithm.parameters.objective: {objective!r} gives no probability; use {' or '.join(objectives)}"
         )
-    rounds = _take(rest, ("num_boost_round", "num_iterations", "n_estimators"), DEFAULT_ROUNDS, minimum=1)
+    rounds = _take(rest, ROUNDS_NAMES, DEFAULT_ROUNDS, minimum=1)
     stopping = _take(rest, ("early_stopping_rounds", "early_stopping_round"), DEFAULT_STOPPING_ROUNDS, minimum=0)
     return Settings(rounds, stopping, rest)
 

@@ -8,8 +8,9 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 
+from perennial_contract.boosting import DEFAULT_LEARNING_RATE
 from perennial_contract.report import Manifest
-from perennial_trainer.algorithms.base import LEARNING_RATE, Labelled, read_settings, with_defaults
+from perennial_trainer.algorithms.base import Labelled, read_settings, with_defaults
 from perennial_trainer.errors import TaskWrong
 from perennial_trainer.progress import ReportRound, log
 from perennial_trainer.reading import FloatArray
@@ -20,7 +21,7 @@ _OWNED = ("seed", "random_seed", "random_state", "num_threads", "num_thread", "n
 _DEFAULTS = {
     ("objective", "objective_type", "app", "application", "loss"): "binary",
     ("metric", "metrics", "metric_types"): "binary_logloss",
-    ("learning_rate", "shrinkage_rate", "eta"): LEARNING_RATE,
+    ("learning_rate", "shrinkage_rate", "eta"): DEFAULT_LEARNING_RATE,
     # Rows or columns is otherwise decided by a race against the clock, and the two round differently.
     ("force_col_wise",): True,
     ("deterministic",): True,

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
+from perennial_contract.boosting import DEFAULT_LEARNING_RATE
 from perennial_contract.report import Manifest
-from perennial_trainer.algorithms.base import LEARNING_RATE, Labelled, Settings, read_settings, with_defaults
+from perennial_trainer.algorithms.base import Labelled, Settings, read_settings, with_defaults
 from perennial_trainer.errors import TaskWrong
 from perennial_trainer.progress import ReportRound
 from perennial_trainer.reading import FloatArray
@@ -24,7 +25,7 @@ _DEFAULTS = {
     ("objective",): "binary:logistic",
     ("eval_metric",): "logloss",
     ("tree_method",): "hist",
-    ("learning_rate", "eta"): LEARNING_RATE,
+    ("learning_rate", "eta"): DEFAULT_LEARNING_RATE,
     ("verbosity",): 1,  # warnings: they name parameters that it does not know
 }
 

@@ -58,11 +58,11 @@ const pointBounds = (interval) => (interval ? `${points(interval.lower)} to ${po
 /** What a figure rests on. */
 function trials(found) {
   if (!found) return UNKNOWN;
-  const blocks = isKnown(found.blocks) ? `, ${count(found.blocks)} blocks` : "";
+  const blocks = isKnown(found.blocks) ? `, differing in ${count(found.blocks)} blocks` : "";
   return `${count(found.effectiveOutcomes)} effective of ${count(found.outcomes)} outcomes${blocks}`;
 }
 
-/** What a difference of win rates shows. The bounds are one-sided, and so are the claims. */
+/** What a difference of win rates shows, at 95 %. */
 function conclusion(difference, better, worse) {
   if (!difference) return "";
   if (difference.lower > 0) return better;
