@@ -143,7 +143,7 @@ def _training_duration(text: str) -> timedelta | None:
 def _console() -> Console:
     """A file or a pipe has no width: the closing table gets one that it fits into."""
     console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=120)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=140)
 
 
 def _book(files: list[Path], speed_up: int, beside: str | None = None) -> Book:

@@ -17,7 +17,8 @@ def tell(console: Console, report: Report) -> None:
 
 def build_table(run: Run, cpu: dict[str, float]) -> Table:
     """The closing table: a row a model."""
-    table = Table("model", box=box.SIMPLE, title=run.name, title_justify="left")
+    table = Table(box=box.SIMPLE, title=run.name, title_justify="left")
+    table.add_column("model", no_wrap=True)
     for heading in (
         *("retrains", "deploys", "canaries", "keeps", "failed", "rollbacks"),
         *("win rate", "alone", "reward", "alone", "CPU s"),
