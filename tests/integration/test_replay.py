@@ -23,6 +23,7 @@ from tests.integration.replays import (
 from perennial.replay.report import Decision, ModelReport, Report, Run
 from perennial.replay.runner import Watcher
 from perennial.replay.simulation import Simulation
+from perennial_contract.artifacts import digest_file
 
 TURN = START + 1000 * HOUR
 
@@ -83,8 +84,11 @@ def test_what_was_answered_is_every_sample_since_the_first_version_served(told: 
 
 
 def test_the_same_inputs_give_the_same_report(told: tuple[Report, str, Path], tmp_path: Path) -> None:
+    store = Path(told[1].removeprefix("sqlite:///"))
+    before = digest_file(store)
     again, _ = run([told[2]], told[1], tmp_path / "work", workers=1)
     assert stated(again) == stated(told[0])
+    assert digest_file(store) == before, "a replay changes no store"
 
 
 def test_the_future_changes_nothing_before_it(told: tuple[Report, str, Path], tmp_path: Path) -> None:

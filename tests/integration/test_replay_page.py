@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -334,8 +334,9 @@ def _luminance(colour: str) -> float:
 def test_light_and_dark_are_legible(show: Show) -> None:
     page = show(full_report())
     backgrounds = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         backgrounds.append(background)
         for selector in ("h1", ".eyebrow", ".legend", ".badge", "nav a", "thead th"):

@@ -39,6 +39,11 @@ SECRET = Kind("v1", "Secret", "secrets")
 POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("v1", "Event", "events")
 JOB = Kind("batch/v1", "Job", "jobs")
+KEPT = (
+    *(MODEL_DEPLOYMENT, RETRAIN_POLICY, MODEL_VERSION),
+    *(DEPLOYMENT, SERVICE, CONFIG_MAP, SECRET, POD, JOB),
+)
+"""All of them but Events, which are told and not kept."""
 
 
 class ClusterError(Exception):

@@ -86,7 +86,7 @@ def _dtype(kind: object) -> Any:
 def _read_parquet(path: Path, features: Sequence[str]) -> Rows:
     try:
         import pyarrow as arrow  # noqa: PLC0415 - 100 MB that nothing else needs
-        from pyarrow import parquet  # noqa: PLC0415
+        from pyarrow import parquet  # noqa: PLC0415 - as above
     except ImportError:
         fix = "run pip install 'perennial[replay]'"
         raise StoreMisconfigured("samples URL", f"{path}: pyarrow is not installed", fix) from None

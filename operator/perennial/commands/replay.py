@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from perennial.adapters.cluster import MODEL_DEPLOYMENT
-from perennial.commands.terms import EXIT_UNAVAILABLE, UrlFileOption, fail, one_line_errors
+from perennial.commands.terms import EXIT_UNAVAILABLE, UrlFileOption, fail, one_line_errors, read_url
 from perennial.replay.page import write_page
 from perennial.replay.preparation import Options
 from perennial.replay.report import Report
@@ -69,7 +69,7 @@ def entry(
 
     The operator's own controllers decide; trainings run here. It takes no cluster and changes no store.
     """
-    url = _url(samples, url_file)
+    url = read_url(samples, url_file, "no samples are named: give --samples, --url-file")
     options = Options(
         samples=url,
         work=out.resolve() / ".work",
@@ -103,17 +103,6 @@ def entry(
         console.print(f"interrupted at {report.simulated_until:%Y-%m-%d %H:%M}: go on with --resume")
         raise typer.Exit(EXIT_INTERRUPTED)
     shutil.rmtree(options.work, ignore_errors=True)
-
-
-def _url(samples: str | None, url_file: Path | None) -> str:
-    if url_file is not None:
-        try:
-            return url_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            raise fail(f"--url-file: {url_file} cannot be read: name a file that holds the URL") from None
-    if not samples:
-        raise fail("no samples are named: give --samples, --url-file, or the variable PERENNIAL_SAMPLES_URL")
-    return samples
 
 
 def _instant(option: str, text: str | None) -> datetime | None:

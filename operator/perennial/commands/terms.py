@@ -55,6 +55,22 @@ def fail(message: str) -> typer.Exit:
     return typer.Exit(EXIT_WRONG)
 
 
+def read_url(url: str | None, url_file: Path | None, missing: str) -> str:
+    """The URL that the options name; a file wins over the variable.
+
+    Raises:
+        typer.Exit: none is given (``missing`` says so, and which options would), or its file cannot be read.
+    """
+    if url_file is not None:
+        try:
+            url = url_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise fail(f"--url-file: {url_file} cannot be read: name a file that holds the URL") from None
+    if not url:
+        raise fail(f"{missing}, or the variable PERENNIAL_SAMPLES_URL")
+    return url.strip()
+
+
 @contextmanager
 def opened_store(url: str | None, url_file: Path | None) -> Iterator[Engine]:
     """The engine of the store that the options name, for as long as the command runs; a file wins over the variable.
@@ -63,14 +79,7 @@ def opened_store(url: str | None, url_file: Path | None) -> Iterator[Engine]:
         StoreError: the URL cannot be used.
         typer.Exit: no URL is given, or its file cannot be read.
     """
-    if url_file is not None:
-        try:
-            url = url_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            raise fail(f"--url-file: {url_file} cannot be read: name a file that holds the URL") from None
-    if not url:
-        raise fail("no store is named: give --url-file, --url, or the variable PERENNIAL_SAMPLES_URL")
-    engine = open_engine(url, (POSTGRESQL, SQLITE))
+    engine = open_engine(read_url(url, url_file, "no store is named: give --url-file, --url"), (POSTGRESQL, SQLITE))
     try:
         yield engine
     finally:

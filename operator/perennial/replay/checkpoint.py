@@ -8,37 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from perennial.adapters.cluster import (
-    CONFIG_MAP,
-    DEPLOYMENT,
-    JOB,
-    MODEL_DEPLOYMENT,
-    MODEL_VERSION,
-    POD,
-    RETRAIN_POLICY,
-    SECRET,
-    SERVICE,
-)
+from perennial.adapters.cluster import KEPT
 from perennial.adapters.recording import to_micros
 from perennial.replay.journal import Entry, Stay
 from perennial.replay.predictions import Predictions, Scored
 from perennial.replay.simulation import Simulation
 
 STATE_FILE = "state.json"
-_KINDS = {
-    kind.kind: kind
-    for kind in (
-        CONFIG_MAP,
-        DEPLOYMENT,
-        JOB,
-        MODEL_DEPLOYMENT,
-        MODEL_VERSION,
-        POD,
-        RETRAIN_POLICY,
-        SECRET,
-        SERVICE,
-    )
-}
+_KINDS = {kind.kind: kind for kind in KEPT}
 
 
 def save(simulation: Simulation, folder: Path) -> None:

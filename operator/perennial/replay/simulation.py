@@ -69,7 +69,7 @@ class Simulation:
         work: Path,
         duration: Callable[[str], timedelta],
     ) -> None:
-        self.span, self.models, self.work = span, models, work
+        self.span, self.models = span, models
         self.clock = Clock(span.since)
         self.cluster = SimulatedCluster(self.clock.now)
         self.journal = Journal(self.clock.now)

@@ -7,7 +7,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from perennial.adapters.cluster import RETRAIN_POLICY, SECRET, Cluster, ConflictError, Kind
+from perennial.adapters.cluster import (
+    MODEL_DEPLOYMENT,
+    MODEL_VERSION,
+    RETRAIN_POLICY,
+    SECRET,
+    Cluster,
+    ConflictError,
+    Kind,
+)
 from perennial.adapters.metrics import Metrics
 from perennial.adapters.store.store import SampleStores
 from perennial.controllers.context import Context
@@ -134,3 +142,12 @@ MODEL: Object = {
         "labelDelay": "1h",
     },
 }
+
+
+def untrained() -> ObjectsInMemory:
+    """A model and a version of it that is to be trained."""
+    found = ObjectsInMemory()
+    put_secret(found)
+    found.put(MODEL_DEPLOYMENT, "m", spec=MODEL)
+    found.put(MODEL_VERSION, "m-v1", spec={"modelDeployment": "m"})
+    return found

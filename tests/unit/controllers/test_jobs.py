@@ -4,9 +4,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.controllers.objects_in_memory import MODEL, NS, Object, ObjectsInMemory, build_context, put_secret
+from tests.unit.controllers.objects_in_memory import (
+    NS,
+    Object,
+    ObjectsInMemory,
+    build_context,
+    untrained,
+)
 
-from perennial.adapters.cluster import CONFIG_MAP, JOB, MODEL_DEPLOYMENT, MODEL_VERSION, POD, Kind
+from perennial.adapters.cluster import CONFIG_MAP, JOB, MODEL_VERSION, POD, Kind
 from perennial.controllers.claims import NOT_GONE_YET
 from perennial.controllers.context import Context
 from perennial.controllers.jobs import observe_job
@@ -20,12 +26,7 @@ FAILED = {"conditions": [{"type": "Failed", "status": "True", "reason": "Backoff
 
 @pytest.fixture
 def cluster() -> ObjectsInMemory:
-    """A model and a version of it that is to be trained."""
-    found = ObjectsInMemory()
-    put_secret(found)
-    found.put(MODEL_DEPLOYMENT, "m", spec=MODEL)
-    found.put(MODEL_VERSION, "m-v1", spec={"modelDeployment": "m"})
-    return found
+    return untrained()
 
 
 @pytest.fixture

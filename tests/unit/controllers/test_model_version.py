@@ -4,9 +4,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.unit.controllers.objects_in_memory import MODEL, NS, Object, ObjectsInMemory, build_context, put_secret
+from tests.unit.controllers.objects_in_memory import (
+    NS,
+    Object,
+    ObjectsInMemory,
+    build_context,
+    untrained,
+)
 
-from perennial.adapters.cluster import JOB, MODEL_DEPLOYMENT, MODEL_VERSION
+from perennial.adapters.cluster import JOB, MODEL_VERSION
 from perennial.controllers.context import Context
 from perennial.controllers.model_version import reconcile_version
 from perennial.controllers.objects import parse_version, view_version
@@ -31,12 +37,7 @@ class Store:
 
 @pytest.fixture
 def cluster() -> ObjectsInMemory:
-    """A model and a version of it that is to be trained."""
-    found = ObjectsInMemory()
-    put_secret(found)
-    found.put(MODEL_DEPLOYMENT, "m", spec=MODEL)
-    found.put(MODEL_VERSION, "m-v1", spec={"modelDeployment": "m"})
-    return found
+    return untrained()
 
 
 @pytest.fixture
