@@ -9,6 +9,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg import sql
 
+from perennial_contract.profile import ReferenceProfile
 from perennial_contract.report import (
     PROFILE_FILE,
     REPORT_FILE,
@@ -18,7 +19,6 @@ from perennial_contract.report import (
     FileDigest,
     Manifest,
     ModelScore,
-    ReferenceProfile,
     TrainingReport,
 )
 from perennial_contract.samples import REPORT_COLUMNS, REPORTS_TABLE
@@ -134,7 +134,9 @@ def build_row(task: TrainingTask, training: Training) -> dict[str, Any]:
     report = build_report(task, training)
     if training.tampering == "version":
         report = report.model_copy(update={"version": "another-uid"})
-    texts = {REPORT_FILE: report.to_json(), PROFILE_FILE: ReferenceProfile(rows=3900, features=()).to_json()}
+    dataset = report.dataset
+    profile = ReferenceProfile(rows=3900, from_=dataset.from_, until=dataset.holdout_from, features=())
+    texts = {REPORT_FILE: report.to_json(), PROFILE_FILE: profile.to_json()}
     manifest = training.manifest or build_manifest(texts, task.seed, report.dataset.fingerprint)
     row = {
         "version": task.version.uid,

@@ -117,27 +117,6 @@ class Manifest(Document):
     files: tuple[FileDigest, ...]
 
 
-class FeatureProfile(Document):
-    """A feature as the model saw it in training: the yardstick for drift."""
-
-    name: str
-    edges: tuple[float, ...]
-    """Inner edges of the quantile bins, ascending and distinct: len(shares) − 1 of them."""
-    shares: tuple[float, ...]
-    """Share of non-missing rows a bin."""
-    missing_rate: float
-    autocovariance: tuple[tuple[float, ...], ...]
-    """A row a bin: autocovariance of its indicator at lags 0, 1, 2 …"""
-
-
-class ReferenceProfile(Document):
-    """The training data's shape, in bins that never move with the data under test."""
-
-    schema_version: Literal[1] = 1
-    rows: int
-    features: tuple[FeatureProfile, ...]
-
-
 class JobSummary(Document):
     """The Job's termination message, 4 KiB at most: a courtesy; the row in ``model_reports`` is what counts."""
 

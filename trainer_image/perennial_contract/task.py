@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field
 
 from perennial_contract.base import Document
 from perennial_contract.durations import Duration
-from perennial_contract.samples import Decision, SampleContract
+from perennial_contract.samples import Decision, Identifier, SampleContract
 
 TASK_PATH = "/etc/perennial/task.json"
 SAMPLES_URL_PATH = "/etc/perennial/secrets/samples-url"
@@ -88,6 +88,15 @@ class Metric(Document):
     """Composite only."""
 
 
+class RegimeRule(Document):
+    """Which series tells the market's regime."""
+
+    column: Identifier
+    """A numeric column known at `at`; for a panel its mean over the series counts."""
+    lookback: int = Field(default=1000, ge=1000, le=100_000)
+    """Timestamps that the operator filters at a look; a fit needs as many at least."""
+
+
 class EvaluationRule(Document):
     """How the comparison is made; the verdict itself is the operator's."""
 
@@ -112,6 +121,8 @@ class TrainingTask(Document):
     """Rows with ``at`` ≥ until − dataWindow are used."""
     holdout: HoldoutRule = HoldoutRule()
     evaluation: EvaluationRule = EvaluationRule()
+    regime: RegimeRule | None = None
+    """Set: the profile holds the regimes of this series."""
     seed: int = Field(default=42, ge=0, lt=2**31)
     threads: int = Field(default=1, ge=1)
     store: str

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from perennial_contract.artifacts import ArtifactError, describe_file
+from perennial_contract.profile import ReferenceProfile
 from perennial_contract.report import (
     MANIFEST_FILE,
     PROFILE_FILE,
     REPORT_FILE,
     Manifest,
-    ReferenceProfile,
     TrainingReport,
 )
 from perennial_contract.task import ArtifactRef, TrainingTask

@@ -5,67 +5,94 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from perennial_contract.report import Feature, FeatureProfile, ReferenceProfile
-from perennial_trainer.reading import FloatArray
+from perennial_contract.profile import FeatureProfile, Histogram, ScoreProfile
+from perennial_contract.report import Feature
+from perennial_trainer.dependence import bucket_rows, weigh_shares
+from perennial_trainer.reading import FloatArray, IntArray
 
 BINS = 10
-LAGS = 24
-"""Autocovariance is kept up to this lag, in rows."""
 _DIGITS = 6
 
 
-def profile_features(features: FloatArray, names: Sequence[Feature]) -> ReferenceProfile:
-    """Ten quantile bins a feature, with the dependence between rows that significance needs.
+def profile_features(at: IntArray, features: FloatArray, names: Sequence[Feature]) -> tuple[FeatureProfile, ...]:
+    """Ten quantile bins a feature, with what each share is worth in independent rows.
 
     Args:
-        features: training rows in order of (at, series), shape (n, len(names)); NaN is missing.
+        at: (n,) µs, ascending.
+        features: the rows, (n, len(names)); NaN is missing.
         names: the columns.
     """
-    profiles = tuple(_profile(feature.name, features[:, i]) for i, feature in enumerate(names))
-    return ReferenceProfile(rows=len(features), features=profiles)
+    bucket = bucket_rows(at)
+    return tuple(_profile(feature.name, bucket, features[:, i]) for i, feature in enumerate(names))
 
 
-def _profile(name: str, column: FloatArray) -> FeatureProfile:
-    present = ~np.isnan(column)
-    known = column[present]
-    if not len(known):
-        return FeatureProfile(
-            name=name, edges=(), shares=(0.0,), missing_rate=1.0, autocovariance=((0.0,) * (LAGS + 1),)
-        )
-    quantiles = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
-    # A value equal to an edge belongs above it, so an edge at the very minimum would leave the bin below it empty.
-    edges = quantiles[quantiles > known.min()]
-    bins = len(edges) + 1
-    codes = np.full(len(column), bins, dtype=np.int8)
-    codes[present] = np.searchsorted(edges, known, side="right")
-    counts = np.bincount(codes, minlength=bins + 1)[:bins]
-    return FeatureProfile(
-        name=name,
-        edges=tuple(float(edge) for edge in edges),
-        shares=tuple(float(count) / len(known) for count in counts),
-        missing_rate=1 - len(known) / len(column),
-        autocovariance=tuple(_short(row) for row in _autocovariance(codes, bins)),
+def profile_scores(at: IntArray, scores: FloatArray, target: FloatArray) -> ScoreProfile | None:
+    """The scores of the holdout in ten quantile bins, with the share of target = 1 in each; None unless all are finite.
+
+    Args:
+        at: (n,) µs, ascending.
+        scores: (n,) P(target = 1).
+        target: (n,) 0 or 1.
+    """
+    if not len(scores) or not np.isfinite(scores).all():
+        return None
+    edges = _quantile_edges(scores)
+    codes = np.searchsorted(edges, scores, side="right")
+    rows = np.bincount(codes, minlength=len(edges) + 1)
+    histogram = _histogram(bucket_rows(at), codes, edges)
+    return ScoreProfile(
+        **dict(histogram),
+        rows=len(scores),
+        mean_scores=tuple(_short(np.bincount(codes, scores) / rows)),
+        target_shares=tuple(_short(np.bincount(codes, target) / rows)),
     )
 
 
-def _autocovariance(codes: npt.NDArray[np.int8], bins: int) -> FloatArray:
-    """Autocovariance of each bin's 0/1 indicator at lags 0 … LAGS, shape (bins, LAGS + 1); divided by n at every lag.
-
-    The biased estimator (Priestley, Spectral Analysis and Time Series, 5.3): variances summed from it are not negative.
-    Rows where the feature is missing are in no bin.
-    """
-    n = len(codes)
-    indicators = np.bincount(codes, minlength=bins + 1)[:bins]
-    shares = indicators / n
-    result = np.zeros((bins, LAGS + 1))
-    for lag in range(min(LAGS, n - 1) + 1):
-        early, late = codes[: n - lag], codes[lag:]
-        both = np.bincount(early[early == late], minlength=bins + 1)[:bins]
-        first = np.bincount(early, minlength=bins + 1)[:bins]
-        second = np.bincount(late, minlength=bins + 1)[:bins]
-        result[:, lag] = (both - shares * (first + second) + (n - lag) * shares**2) / n
-    return result
+def _profile(name: str, bucket: IntArray, column: FloatArray) -> FeatureProfile:
+    present = ~np.isnan(column)
+    known = column[present]
+    missing = weigh_shares(*_counts(bucket, (~present).astype(np.int8)[:, np.newaxis]))
+    shared = {
+        "name": name,
+        "missing_rate": 1 - len(known) / len(column),
+        "missing_effective_rows": _round(missing.effective_rows[0]),
+    }
+    if not len(known):
+        return FeatureProfile(edges=(), shares=(0.0,), effective_rows=(0.0,), degrees_of_freedom=1.0, **shared)
+    edges = _quantile_edges(known)
+    histogram = _histogram(bucket[present], np.searchsorted(edges, known, side="right"), edges)
+    return FeatureProfile(**dict(histogram), low=float(known.min()), high=float(known.max()), **shared)
 
 
-def _short(values: FloatArray) -> tuple[float, ...]:
-    return tuple(float(f"{value:.{_DIGITS}g}") for value in values)
+def _quantile_edges(known: FloatArray) -> FloatArray:
+    quantiles = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
+    # A value equal to an edge belongs above it, so an edge at the very minimum would leave the bin below it empty.
+    edges: FloatArray = quantiles[quantiles > known.min()]
+    return edges
+
+
+def _histogram(bucket: IntArray, codes: npt.NDArray[np.intp], edges: FloatArray) -> Histogram:
+    bins = len(edges) + 1
+    counts, rows = _counts(bucket, codes[:, np.newaxis] == np.arange(bins))
+    worth = weigh_shares(counts, rows)
+    return Histogram(
+        edges=tuple(float(edge) for edge in edges),
+        shares=tuple(float(share) for share in counts.sum(axis=0) / len(codes)),
+        effective_rows=tuple(_short(worth.effective_rows)),
+        degrees_of_freedom=_round(worth.degrees_of_freedom),
+    )
+
+
+def _counts(bucket: IntArray, indicators: npt.NDArray[np.bool_ | np.int8]) -> tuple[FloatArray, FloatArray]:
+    """Sums of the indicators by bucket, (L, k), and rows by bucket, (L,)."""
+    buckets = int(bucket[-1]) + 1
+    columns = [np.bincount(bucket, column, buckets) for column in indicators.T]
+    return np.stack(columns, axis=1), np.bincount(bucket, minlength=buckets).astype(float)
+
+
+def _short(values: FloatArray) -> list[float]:
+    return [_round(value) for value in values]
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from perennial_contract.profile import ReferenceProfile
 from perennial_contract.report import Dataset, Evaluation, Feature, TrainingReport
 from perennial_contract.task import ArtifactRef, TrainingTask
 from perennial_trainer.algorithms import find_algorithm
@@ -16,7 +17,7 @@ from perennial_trainer.delivery import Delivery
 from perennial_trainer.evaluate import Holdout, Scored, choose_metric, evaluate
 from perennial_trainer.existing import ExistingModel, check_brought, fetch_model
 from perennial_trainer.instants import to_instant
-from perennial_trainer.profile import profile_features
+from perennial_trainer.profile import profile_features, profile_scores
 from perennial_trainer.progress import Throttle, log, log_rounds
 from perennial_trainer.reading import FloatArray
 from perennial_trainer.sources import open_source
@@ -51,7 +52,8 @@ def _make(task: TrainingTask, samples_url: str, scratch: Path, delivery: Deliver
     seconds_loading = watch.lap()
     model = brought.load(task.threads) if brought else _train(task, data)
     seconds_training = watch.lap()
-    evaluation = _evaluate(task, data, model, champion)
+    scores = model.score(data.matrix[data.split.holdout])
+    evaluation = _evaluate(task, data, scores, champion)
     if brought and brought.trained_until is None:
         # It may know the holdout's outcomes by heart: whatever it seems to prove there, a canary has to prove again.
         evaluation = evaluation.model_copy(update={"lower_bound": None})
@@ -65,8 +67,7 @@ def _make(task: TrainingTask, samples_url: str, scratch: Path, delivery: Deliver
         seconds_training=seconds_training,
         seconds_scoring=watch.lap(),
     )
-    before = data.split.training if data.split.training.any() else data.split.holdout
-    profile = profile_features(data.matrix[before], data.features)
+    profile = _describe_shape(data, scores)
     if task.brought and brought:
         return delivery.deliver_brought(task.brought, brought, report, profile, clock())
     return delivery.deliver_trained(model, report, profile, clock())
@@ -137,13 +138,12 @@ def _train(task: TrainingTask, data: _Data) -> Model:
     return model
 
 
-def _evaluate(task: TrainingTask, data: _Data, model: Model, champion: ExistingModel | None) -> Evaluation:
+def _evaluate(task: TrainingTask, data: _Data, scores: FloatArray, champion: ExistingModel | None) -> Evaluation:
     rows, held = data.rows, data.split.holdout
-    challenger = Scored(task.version.name, model.score(data.matrix[held]))
+    challenger = Scored(task.version.name, scores)
     scored = None
     if task.champion and champion:
-        scores = champion.load(task.threads).score(rows.matrix(champion.names)[held])
-        scored = Scored(task.champion.name, scores)
+        scored = Scored(task.champion.name, champion.load(task.threads).score(rows.matrix(champion.names)[held]))
     evaluation = evaluate(
         Holdout(rows.at[held], rows.target[held], rows.reward[held]),
         challenger,
@@ -171,4 +171,17 @@ def _describe(data: _Data) -> Dataset:
         holdout_from=to_instant(split.start),
         holdout_until=to_instant(rows.at[-1]),
         fingerprint=rows.fingerprint,
+    )
+
+
+def _describe_shape(data: _Data, scores: FloatArray) -> ReferenceProfile:
+    """Of the rows it was trained on; of the holdout's where nothing was trained here."""
+    split, at = data.split, data.rows.at
+    before = split.training if split.training.any() else split.holdout
+    return ReferenceProfile(
+        rows=int(before.sum()),
+        from_=to_instant(at[before][0]),
+        until=to_instant(at[before][-1]),
+        features=profile_features(at[before], data.matrix[before], data.features),
+        scores=profile_scores(at[split.holdout], scores, data.rows.target[split.holdout]),
     )

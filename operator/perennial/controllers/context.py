@@ -16,10 +16,12 @@ from perennial.api.model_deployment_status import Evidence
 from perennial.api.shared import SecretKeyRef
 from perennial.controllers.lanes import Lanes
 from perennial.domain.canary import CanaryLook
-from perennial.domain.evidence import SampleCounts, SampleStore, StoreError, StoreMisconfigured
+from perennial.domain.evidence import SampleCounts, StoreError, StoreMisconfigured
 from perennial.domain.guard import Watch
 from perennial.domain.rollout_draft import Transition
+from perennial.domain.sample_store import SampleStore
 from perennial.settings import Settings
+from perennial_contract.profile import ReferenceProfile
 
 Object = dict[str, Any]
 logger = logging.getLogger(__name__)
@@ -77,6 +79,8 @@ class Context:
     """The last look at a model's canary, by the model's UID."""
     probations: dict[str, Kept[Evidence | None]] = field(default_factory=dict)
     """The last look at the version before a model's stable one, by the model's UID."""
+    profiles: dict[str, ReferenceProfile] = field(default_factory=dict)
+    """Reference profiles, by the ModelVersion's UID."""
     watched: dict[str, Watch] = field(default_factory=dict)
     """The requests of a model's canary so far, by the model's UID."""
     counted: dict[str, Kept[SampleCounts | None]] = field(default_factory=dict)
@@ -128,7 +132,8 @@ class Context:
 
     def forget(self, uid: str) -> None:
         """The object is gone."""
-        for kept in (self.monitored, self.canary_looks, self.probations, self.watched, self.counted, self.refused):
+        caches = (self.monitored, self.canary_looks, self.probations, self.profiles, self.watched)
+        for kept in (*caches, self.counted, self.refused):
             kept.pop(uid, None)
 
     async def write_status(self, kind: Kind, observed: Object, status: Status) -> Object:

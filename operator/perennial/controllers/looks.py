@@ -13,9 +13,10 @@ from perennial.controllers.objects import Model, parse_policy
 from perennial.domain.blocks import health_block_seconds, pair_block_seconds
 from perennial.domain.canary import CanaryLook
 from perennial.domain.canary_evidence import decide_evidence
-from perennial.domain.evidence import PairLook, SampleStore, StoreError, StoreMisconfigured
+from perennial.domain.evidence import PairLook, StoreError, StoreMisconfigured
 from perennial.domain.feasibility import Feasibility, decide_feasible
 from perennial.domain.health import decide_health
+from perennial.domain.sample_store import SampleStore
 from perennial.domain.traffic import warm_previous
 
 

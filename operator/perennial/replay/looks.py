@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,71 +15,15 @@ from perennial.domain.evidence import (
     HealthLook,
     PairBlock,
     PairLook,
-    ReportRow,
     SampleCounts,
     VersionBlock,
     late_slack,
 )
 from perennial.replay.predictions import LIVE, Predictions
-from perennial.replay.reports import ReportFolder
 from perennial_contract.recording import UNRESOLVED
 from perennial_contract.samples import Decision, SampleContract
 
 Bools = NDArray[np.bool_]
-
-
-class RecordedStore:
-    """A `SampleStore` that shows of a recording what was known at the instant of a look, and nothing later."""
-
-    def __init__(self, models: Mapping[str, Predictions], reports: ReportFolder) -> None:
-        self._models, self._reports = models, reports
-
-    def at(self, _: str) -> "RecordedStore":
-        """Every URL of a replay leads here."""
-        return self
-
-    async def check(self, contract: SampleContract, recorded_by: Literal["Server", "Client"] = "Server") -> None:
-        """What there is was checked when it was recorded."""
-
-    async def read_report(self, version_uid: str) -> ReportRow | None:
-        """See `SampleStore`."""
-        return self._reports.read(version_uid)
-
-    async def observe_health(
-        self,
-        contract: SampleContract,
-        decision: Decision,
-        *,
-        model: str,
-        version: str,
-        since: datetime,
-        until: datetime,
-        block_seconds: int,
-    ) -> HealthLook:
-        """See `SampleStore`."""
-        return look_at_health(self._models[model], contract, decision, version, since, until, block_seconds)
-
-    async def observe_pairs(
-        self,
-        contract: SampleContract,
-        decision: Decision,
-        *,
-        model: str,
-        stable: str,
-        canary: str,
-        since: datetime,
-        step_since: datetime,
-        until: datetime,
-        block_seconds: int,
-    ) -> PairLook:
-        """See `SampleStore`."""
-        sides = {"stable": stable, "canary": canary}
-        return look_at_pairs(self._models[model], contract, decision, sides, since, step_since, until, block_seconds)
-
-    async def observe_counts(self, contract: SampleContract, *, since: datetime, now: datetime) -> SampleCounts:
-        """See `SampleStore`; asked of a table, which every model that reads it knows."""
-        tables = (p for p in self._models.values() if p.history.recording.table == contract.table)
-        return count_samples(next(p for p in tables if p.label_delay == contract.label_delay), since, now)
 
 
 def count_samples(predictions: Predictions, since: datetime, now: datetime) -> SampleCounts:

@@ -29,11 +29,11 @@ from perennial.controllers.reconciles import RECONCILES
 from perennial.controllers.relations import Relations
 from perennial.replay.clock import Clock, looks_between
 from perennial.replay.journal import Journal
-from perennial.replay.looks import RecordedStore
 from perennial.replay.node import Node
 from perennial.replay.objects import SimulatedCluster
 from perennial.replay.predictions import Predictions
 from perennial.replay.reports import ReportFolder
+from perennial.replay.store import RecordedStore
 from perennial.replay.traffic import Traffic
 from perennial.replay.workers import WorkerPool
 from perennial.settings import Settings

@@ -22,9 +22,10 @@ from tests.unit.store.reference import (
 )
 
 from perennial.adapters.recording import History, to_instant, to_micros
-from perennial.replay.looks import RecordedStore, look_at_health, look_at_pairs
+from perennial.replay.looks import look_at_health, look_at_pairs
 from perennial.replay.predictions import LIVE, SHADOW, Predictions
 from perennial.replay.reports import ReportFolder
+from perennial.replay.store import RecordedStore
 from perennial_contract.recording import UNRESOLVED, Recording
 from perennial_contract.report import Feature
 from perennial_contract.samples import Decision, SampleContract

@@ -9,7 +9,8 @@ import pytest
 from tests.unit.trainer.workbench import FEATURES, Bench, Now, champion, market, report_of, run
 
 from perennial_contract.artifacts import ArtifactError, digest_bytes, verify_artifact
-from perennial_contract.report import Manifest, ReferenceProfile, TrainingReport
+from perennial_contract.profile import ReferenceProfile
+from perennial_contract.report import Manifest, TrainingReport
 from perennial_contract.task import TrainingTask
 from perennial_trainer.errors import TaskWrong
 from perennial_trainer.existing import check_brought

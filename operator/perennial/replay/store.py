@@ -1,0 +1,65 @@
+"""The sample store of a replay: what a recording had to show at the instant of a look."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from perennial.domain.evidence import HealthLook, PairLook, ReportRow, SampleCounts
+from perennial.replay.looks import count_samples, look_at_health, look_at_pairs
+from perennial.replay.predictions import Predictions
+from perennial.replay.reports import ReportFolder
+from perennial_contract.samples import Decision, SampleContract
+
+
+class RecordedStore:
+    """A `SampleStore` that shows of a recording what was known at the instant of a look, and nothing later."""
+
+    def __init__(self, models: Mapping[str, Predictions], reports: ReportFolder) -> None:
+        self._models, self._reports = models, reports
+
+    def at(self, _: str) -> "RecordedStore":
+        """Every URL of a replay leads here."""
+        return self
+
+    async def check(self, contract: SampleContract, recorded_by: Literal["Server", "Client"] = "Server") -> None:
+        """What there is was checked when it was recorded."""
+
+    async def read_report(self, version_uid: str) -> ReportRow | None:
+        """See `SampleStore`."""
+        return self._reports.read(version_uid)
+
+    async def observe_health(
+        self,
+        contract: SampleContract,
+        decision: Decision,
+        *,
+        model: str,
+        version: str,
+        since: datetime,
+        until: datetime,
+        block_seconds: int,
+    ) -> HealthLook:
+        """See `SampleStore`."""
+        return look_at_health(self._models[model], contract, decision, version, since, until, block_seconds)
+
+    async def observe_pairs(
+        self,
+        contract: SampleContract,
+        decision: Decision,
+        *,
+        model: str,
+        stable: str,
+        canary: str,
+        since: datetime,
+        step_since: datetime,
+        until: datetime,
+        block_seconds: int,
+    ) -> PairLook:
+        """See `SampleStore`."""
+        sides = {"stable": stable, "canary": canary}
+        return look_at_pairs(self._models[model], contract, decision, sides, since, step_since, until, block_seconds)
+
+    async def observe_counts(self, contract: SampleContract, *, since: datetime, now: datetime) -> SampleCounts:
+        """See `SampleStore`; asked of a table, which every model that reads it knows."""
+        tables = (p for p in self._models.values() if p.history.recording.table == contract.table)
+        return count_samples(next(p for p in tables if p.label_delay == contract.label_delay), since, now)
