@@ -15,6 +15,7 @@ from tests.e2e.specs import TOKEN_SECRET, secret
 
 from perennial.adapters.cluster import (
     DEPLOYMENT,
+    EVENT,
     JOB,
     MODEL_DEPLOYMENT,
     MODEL_VERSION,
@@ -174,6 +175,15 @@ class Scene:
             return await self.api.get(kind, self.namespace, name) is None
 
         await self.until(f"{kind.kind} {name} is gone", look)
+
+    async def events(self, name: str) -> list[str]:
+        """Reasons of the Events about an object, in the order in which they were told."""
+        found = await self.api.list(EVENT, self.namespace)
+        about = [e for e in found if e["involvedObject"]["name"] == name]
+        return [
+            e["reason"]
+            for e in sorted(about, key=lambda e: (e["firstTimestamp"], int(e["metadata"]["resourceVersion"])))
+        ]
 
     async def traces(self, label: str) -> list[str]:
         """Everything in the namespace, of whatever kind, that has a label NAME or NAME=VALUE."""
