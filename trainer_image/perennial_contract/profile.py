@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field
 from perennial_contract.base import Document
 from perennial_contract.samples import Identifier
 
+Dtype = Literal["float64", "float32", "int64", "bool"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -27,6 +28,7 @@ class FeatureProfile(Histogram):
     """A feature as the model saw it in training."""
 
     name: str
+    dtype: Dtype = "float64"
     low: float | None = None
     """The smallest value; absent when all are missing."""
     high: float | None = None

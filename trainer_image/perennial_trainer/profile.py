@@ -23,7 +23,7 @@ def profile_features(at: IntArray, features: FloatArray, names: Sequence[Feature
         names: the columns.
     """
     bucket = bucket_rows(at)
-    return tuple(_profile(feature.name, bucket, features[:, i]) for i, feature in enumerate(names))
+    return tuple(_profile(feature, bucket, features[:, i]) for i, feature in enumerate(names))
 
 
 def profile_scores(at: IntArray, scores: FloatArray, target: FloatArray) -> ScoreProfile | None:
@@ -48,12 +48,13 @@ def profile_scores(at: IntArray, scores: FloatArray, target: FloatArray) -> Scor
     )
 
 
-def _profile(name: str, bucket: IntArray, column: FloatArray) -> FeatureProfile:
+def _profile(feature: Feature, bucket: IntArray, column: FloatArray) -> FeatureProfile:
     present = ~np.isnan(column)
     known = column[present]
     missing = weigh_shares(*_counts(bucket, (~present).astype(np.int8)[:, np.newaxis]))
     shared = {
-        "name": name,
+        "name": feature.name,
+        "dtype": feature.dtype,
         "missing_rate": 1 - len(known) / len(column),
         "missing_effective_rows": _round(missing.effective_rows[0]),
     }

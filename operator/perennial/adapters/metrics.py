@@ -7,12 +7,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics import MetricWrapperBase
 
 from perennial.api.conditions import find_condition
-from perennial.api.model_deployment_status import ModelDeploymentStatus
+from perennial.api.model_deployment_status import DriftStatus, ModelDeploymentStatus
 from perennial.api.retrain_policy import RetrainPolicyStatus
 
 M = TypeVar("M", bound=MetricWrapperBase)
 _OBJECT = ("namespace", "name")
 _HEALTH_STATES = ("Healthy", "Degraded", "Critical", "Unknown")
+_DRIFT_STATES = ("None", "Suspected", "Drifting", "Unknown")
 _JOB_STATES = ("Waiting", "Planned", "Running", "Done")
 _TRAINING_BUCKETS = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
 
@@ -30,6 +31,8 @@ class Metrics:
         self._calibration = self._gauge("model_calibration_error", "Expected calibration error")
         self._brier = self._gauge("model_brier_score", "Brier score")
         self._effective = self._gauge("model_effective_outcomes", "What the outcomes are worth as independent ones")
+        self._drift = self._gauge("model_drift", "1 for the state that holds", "state")
+        self._psi = self._gauge("feature_psi", "Population stability index of the worst features", "feature")
         self._store = self._gauge("store_ready", "1 while the sample store answers, 0 while it does not")
         self._samples = self._gauge("samples", "Live predictions in the health window")
         self._resolved = self._gauge("samples_resolved", "Those with an outcome")
@@ -92,6 +95,7 @@ class Metrics:
         self._set(owner, self._effective, rate.effective_outcomes if rate else None)
         self._set(owner, self._calibration, health.calibration_error if health else None)
         self._set(owner, self._brier, health.brier if health else None)
+        self._show_drift(owner, status.drift)
         store = find_condition(status.conditions, "StoreReady")
         self._set(owner, self._store, float(store.status == "True") if store else None)
         self._set(owner, self._samples, health.samples if health else None)
@@ -103,6 +107,15 @@ class Metrics:
         self._set(owner, self._evidence, canary.evidence.e_value if canary else None)
         self._set(owner, self._harm, canary.evidence.harm if canary else None)
         self._set(owner, self._pairs, canary.evidence.pairs if canary else None)
+
+    def _show_drift(self, owner: tuple[str, str, str], drift: DriftStatus | None) -> None:
+        """The features of the status alone: however many a model has, its series are few."""
+        for candidate in _DRIFT_STATES:
+            self._set(owner, self._drift, float(drift.state == candidate) if drift else None, candidate)
+        shown = {feature.name: feature.psi for feature in drift.features} if drift else {}
+        known = {labels[2] for metric, labels in self._objects.get(owner, ()) if metric is self._psi}
+        for name in known | shown.keys():
+            self._set(owner, self._psi, shown.get(name), name)
 
     def show_policy(self, namespace: str, name: str, status: RetrainPolicyStatus) -> None:
         """Count a policy's planned jobs by state."""

@@ -69,6 +69,7 @@ MODEL_DEPLOYMENT = Kind(
         Column("Canary", ".status.canary.version", description="The challenger on its way."),
         Column("Weight", ".status.canary.weight", "number", "The canary's share of traffic."),
         Column("Health", ".status.health.state"),
+        Column("Drift", ".status.drift.state"),
         Column("Win Rate", ".status.health.winRate.value", "number", "Of the version that serves, over health.window."),
         _READY,
         _AGE,

@@ -9,6 +9,8 @@ from perennial.api.shared import Condition, Time, TrackStatus
 
 HealthState = Literal["Healthy", "Degraded", "Critical", "Unknown"]
 TrendState = Literal["Improving", "Stable", "Declining", "Unknown"]
+DriftState = Literal["None", "Suspected", "Drifting", "Unknown"]
+DriftSign = Literal["PSI", "MissingRate", "OutOfRange"]
 RolloutPhase = Literal["Pending", "Deploying", "Stable", "Canary", "RollingBack", "Paused", "Stalled"]
 
 
@@ -44,6 +46,48 @@ class HealthStatus(Status):
     window_until: Time | None = None
     evidence_until: Time | None = None
     """The newest outcome that the state rests on."""
+    version: str | None = None
+    """The version looked at."""
+
+
+class FeatureDrift(Status):
+    """How far a feature is from what the version was trained on."""
+
+    name: str
+    psi: float
+    """Population stability index."""
+    q_value: float
+    """Chance of it without drift, corrected for how many columns are looked at."""
+    sign: DriftSign | None = None
+    """What is beyond its limit, and surely so."""
+
+
+class ScoreDrift(Status):
+    """How far the model's own scores are from those on its holdout."""
+
+    psi: float
+    q_value: float
+
+
+class DriftStatus(Status):
+    """Whether live features still look like the training data."""
+
+    state: DriftState = "Unknown"
+    reason: str = "NotLookedYet"
+    message: str = ""
+    features: list[FeatureDrift] = Field(default_factory=list)
+    """The worst five."""
+    scores: ScoreDrift | None = None
+    rows: int | None = None
+    """Samples in the newest window."""
+    judged: int | None = None
+    """Columns, the scores among them."""
+    unjudged: int | None = None
+    """Columns whose rows resemble their past so much that the window holds too few effective ones."""
+    window_from: Time | None = None
+    window_until: Time | None = None
+    """Of the newest window."""
+    evidence_until: Time | None = None
     version: str | None = None
     """The version looked at."""
 
@@ -132,4 +176,5 @@ class ModelDeploymentStatus(Status):
     outcomes: list[Outcome] = Field(default_factory=list)
     """The newest ends of rollouts, bounded."""
     health: HealthStatus | None = None
+    drift: DriftStatus | None = None
     conditions: list[Condition] = Field(default_factory=list)

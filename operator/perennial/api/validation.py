@@ -58,8 +58,6 @@ def _deployment_not_implemented(spec: ModelDeploymentSpec) -> list[str]:
         found.append(f"spec.traffic.provider: {spec.traffic.provider} does not move traffic yet: use Replicas")
     if spec.artifacts and spec.artifacts.deletion_policy == "Delete":
         found.append("spec.artifacts.deletionPolicy: Delete does not remove files yet: use Retain")
-    if spec.drift is not None:
-        found.append("spec.drift: drift is not watched yet: remove it, or leave it for later")
     if spec.regime is not None:
         found.append("spec.regime: regimes are not watched yet: remove it, or leave it for later")
     if spec.health.false_alarm_every != Health().false_alarm_every:
@@ -68,7 +66,7 @@ def _deployment_not_implemented(spec: ModelDeploymentSpec) -> list[str]:
 
 
 def _policy_not_implemented(spec: RetrainPolicySpec) -> list[str]:
-    triggers = {"drift": spec.triggers.drift, "regime": spec.triggers.regime}
+    triggers = {"regime": spec.triggers.regime}
     found = [
         f"spec.triggers.{name}: does not start a training yet: remove it, or leave it for later"
         for name, trigger in triggers.items()

@@ -17,6 +17,7 @@ from perennial.api.model_deployment_status import ModelDeploymentStatus, Rollout
 from perennial.api.shared import Condition
 from perennial.api.validation import not_implemented
 from perennial.controllers.context import Refusal
+from perennial.controllers.drift import drifting
 from perennial.controllers.looks import StoreState
 from perennial.controllers.objects import Model
 from perennial.domain.feasibility import Feasibility
@@ -64,6 +65,10 @@ def model_conditions(
     say("Healthy", *_healthy(status))
     if feasible and not _says_the_same(find_condition(conditions, "Feasible"), feasible, generation):
         say("Feasible", *feasible)
+    if spec.drift is None:
+        conditions = without_condition(conditions, "Drifting")
+    else:
+        say("Drifting", *drifting(status))
     canary = status.canary
     if canary:
         say("CanaryActive", "True", canary.state, f"{canary.version} at weight {canary.weight:.0%}")

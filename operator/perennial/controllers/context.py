@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from perennial.adapters.cluster import EVENT, SECRET, ClusterError, Kind, Objects
 from perennial.adapters.metrics import Metrics
 from perennial.api.base import Status
-from perennial.api.model_deployment_status import Evidence
+from perennial.api.model_deployment_status import DriftStatus, Evidence
 from perennial.api.shared import SecretKeyRef
 from perennial.controllers.lanes import Lanes
 from perennial.domain.canary import CanaryLook
@@ -81,6 +81,8 @@ class Context:
     """The last look at the version before a model's stable one, by the model's UID."""
     profiles: dict[str, ReferenceProfile] = field(default_factory=dict)
     """Reference profiles, by the ModelVersion's UID."""
+    drifts: dict[str, Kept[DriftStatus]] = field(default_factory=dict)
+    """What the newest windows said of a model's features, by the model's UID."""
     watched: dict[str, Watch] = field(default_factory=dict)
     """The requests of a model's canary so far, by the model's UID."""
     counted: dict[str, Kept[SampleCounts | None]] = field(default_factory=dict)
@@ -132,8 +134,8 @@ class Context:
 
     def forget(self, uid: str) -> None:
         """The object is gone."""
-        caches = (self.monitored, self.canary_looks, self.probations, self.profiles, self.watched)
-        for kept in (*caches, self.counted, self.refused):
+        caches = (self.monitored, self.canary_looks, self.probations, self.profiles, self.drifts)
+        for kept in (*caches, self.watched, self.counted, self.refused):
             kept.pop(uid, None)
 
     async def write_status(self, kind: Kind, observed: Object, status: Status) -> Object:

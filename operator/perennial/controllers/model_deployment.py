@@ -10,6 +10,7 @@ from perennial.api.model_deployment_status import ModelDeploymentStatus
 from perennial.controllers.claims import NAME_TAKEN, NOT_GONE_YET, NameTakenError, NotGoneYetError
 from perennial.controllers.conditions import Hindrance, model_conditions, stalled_model, store_transitions
 from perennial.controllers.context import Context, Refusal
+from perennial.controllers.drift import drift_transitions, observe_drift
 from perennial.controllers.guard import observe_guard
 from perennial.controllers.looks import (
     StoreState,
@@ -96,6 +97,7 @@ async def _reconcile(context: Context, model: Model) -> timedelta | None:
     if feasible is not None:  # what was not written was not seen
         context.monitored[model.uid] = now
     await context.tell(MODEL_DEPLOYMENT, written, store_transitions(model.status.conditions, status.conditions))
+    await context.tell(MODEL_DEPLOYMENT, written, drift_transitions(model.status, status))
     await _tell(context, model, written, decision, versions)
     context.metrics.show_model(model.namespace, model.name, status)
     again = await _apply(context, model, status, versions, world, deployments, services)
@@ -181,8 +183,9 @@ async def _with_monitors(
     if not changed and due(context, model, now):
         return status, None
     health = await observe_health(replace(model, status=status), store, now)
+    drift = await observe_drift(context, model, versions.get(status.stable.version) if status.stable else None, store)
     feasible = await observe_feasible(context, model, store, health, now)
-    return status.model_copy(update={"health": health}), feasible
+    return status.model_copy(update={"health": health, "drift": drift}), feasible
 
 
 async def _tell(

@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Literal, Protocol
 
+from perennial.domain.drift_evidence import DriftLook, Span
 from perennial.domain.evidence import HealthLook, PairLook, ReportRow, SampleCounts
+from perennial_contract.profile import ReferenceProfile
 from perennial_contract.samples import Decision, SampleContract
 
 
@@ -46,6 +48,12 @@ class SampleStore(Protocol):
 
     async def observe_counts(self, contract: SampleContract, *, since: datetime, now: datetime) -> SampleCounts:
         """How many samples and outcomes there are, and how many outcomes belong to samples newer than ``since``."""
+        ...
+
+    async def observe_drift(
+        self, contract: SampleContract, profile: ReferenceProfile, *, model: str, version: str, span: Span
+    ) -> DriftLook:
+        """The samples of some windows in the bins of a profile, and the version's live scores."""
         ...
 
     async def read_report(self, version_uid: str) -> ReportRow | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from perennial.api.model_deployment_status import HealthStatus, IncomingStatus
+from perennial.api.model_deployment_status import DriftStatus, HealthStatus, IncomingStatus
 from perennial.api.model_version import Phase, Trigger
 from perennial.api.retrain_policy import Priority, RetrainPolicySpec, TriggerType
 from perennial.domain.evidence import SampleCounts
@@ -43,6 +43,7 @@ class ModelView:
     """The name that the next version gets."""
     health: HealthStatus | None = None
     """Of the version that is stable now."""
+    drift: DriftStatus | None = None
     versions_exist: bool = False
     has_stable: bool = False
     incoming: IncomingStatus | None = None
@@ -187,6 +188,14 @@ def _trend_declining(question: Question) -> Reason | None:
     return Reason("Trend", "Medium", "TrendDeclining", line, health.evidence_until)
 
 
+def _features_drifted(question: Question) -> Reason | None:
+    """Once a window at most: the evidence is as old as the newest window that was judged."""
+    drift = question.model.drift
+    if question.spec.triggers.drift is None or drift is None or drift.state != "Drifting":
+        return None
+    return Reason("Drift", "Medium", drift.reason, drift.message, drift.evidence_until)
+
+
 def _new_samples(question: Question) -> Reason | None:
     trigger, count = question.spec.triggers.new_samples, question.model.new_outcomes
     if trigger is None or count is None or count < trigger.at_least:
@@ -216,6 +225,7 @@ RULES: tuple[Callable[[Question], Reason | None], ...] = (
     _retrain_requested,
     _health_poor,
     _trend_declining,
+    _features_drifted,
     _new_samples,
     _schedule_due,
 )

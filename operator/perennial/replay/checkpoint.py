@@ -12,6 +12,7 @@ from perennial.adapters.cluster import KEPT
 from perennial.adapters.recording import to_micros
 from perennial.replay.journal import Entry, Stay
 from perennial.replay.predictions import Predictions, Scored
+from perennial.replay.report import FeatureDrift
 from perennial.replay.simulation import Simulation
 
 STATE_FILE = "state.json"
@@ -32,6 +33,8 @@ def save(simulation: Simulation, folder: Path) -> None:
         "versions": journal.versions,
         "stable": {model: [dataclasses.asdict(s) for s in stays] for model, stays in journal.stable.items()},
         "canaries": {model: [dataclasses.asdict(s) for s in stays] for model, stays in journal.canaries.items()},
+        "drift": {model: [look.to_dict() for look in looks] for model, looks in journal.drift.items()},
+        "judged": journal.judged,
         "models": {model: _described(found) for model, found in simulation.models.items()},
     }
     arrays: dict[str, Any] = {}
@@ -74,6 +77,8 @@ def restore(simulation: Simulation, folder: Path) -> None:
     journal.restore_versions(state["versions"])
     journal.stable = {model: [_stay(s) for s in stays] for model, stays in state["stable"].items()}
     journal.canaries = {model: [_stay(s) for s in stays] for model, stays in state["canaries"].items()}
+    journal.drift = {m: [FeatureDrift.model_validate(look) for look in looks] for m, looks in state["drift"].items()}
+    journal.judged = state["judged"]
     objects = [(_KINDS[kind], body) for kind, body in state["objects"]]
     simulation.cluster.restore(state["number"], objects)
     simulation.resume(datetime.fromisoformat(state["now"]))

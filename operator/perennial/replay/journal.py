@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from perennial.adapters.cluster import EVENT, MODEL_DEPLOYMENT, MODEL_VERSION, RETRAIN_POLICY, Kind, Object
+from perennial.api.model_deployment_status import DriftStatus
 from perennial.controllers.objects import parse_version
+from perennial.replay.report import FeatureDrift
 
 
 @dataclass(slots=True)
@@ -45,7 +47,11 @@ class Journal:
         """The last state of every version, by UID, in the order in which they came to be."""
         self.stable: dict[str, list[Stay]] = {}
         """By model."""
+        self.judged: dict[str, str] = {}
+        """Version and end of the last window that was judged, by model."""
         self.canaries: dict[str, list[Stay]] = {}
+        self.drift: dict[str, list[FeatureDrift]] = {}
+        """Of each window that was judged, by model."""
 
     def restore_versions(self, versions: dict[str, Object]) -> None:
         """Those of a run that was interrupted."""
@@ -89,6 +95,19 @@ class Journal:
         self._move(self.stable.setdefault(model, []), stable["version"] if stable else None, 1.0)
         weight = canary["weight"] if canary else 0.0
         self._move(self.canaries.setdefault(model, []), canary["version"] if canary else None, weight)
+        if status.get("drift", {}).get("features"):
+            self._drifts(model, DriftStatus.model_validate(status["drift"]))
+
+    def _drifts(self, model: str, drift: DriftStatus) -> None:
+        """A window judged: once for each version that it was held against."""
+        judged = f"{drift.version} {drift.window_until}"
+        if drift.window_until is None or self.judged.get(model) == judged:
+            return
+        self.judged[model] = judged
+        self.drift.setdefault(model, []).extend(
+            FeatureDrift(at=drift.window_until, feature=f.name, psi=f.psi, drifted=f.sign is not None)
+            for f in drift.features
+        )
 
     def _move(self, stays: list[Stay], version: str | None, weight: float) -> None:
         last = stays[-1] if stays and stays[-1].until is None else None

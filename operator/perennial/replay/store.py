@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from perennial.domain.drift_evidence import DriftLook, Span
 from perennial.domain.evidence import HealthLook, PairLook, ReportRow, SampleCounts
+from perennial.replay.drift import look_at_drift
 from perennial.replay.looks import count_samples, look_at_health, look_at_pairs
 from perennial.replay.predictions import Predictions
 from perennial.replay.reports import ReportFolder
+from perennial_contract.profile import ReferenceProfile
 from perennial_contract.samples import Decision, SampleContract
 
 
@@ -58,6 +61,12 @@ class RecordedStore:
         """See `SampleStore`."""
         sides = {"stable": stable, "canary": canary}
         return look_at_pairs(self._models[model], contract, decision, sides, since, step_since, until, block_seconds)
+
+    async def observe_drift(
+        self, contract: SampleContract, profile: ReferenceProfile, *, model: str, version: str, span: Span
+    ) -> DriftLook:
+        """See `SampleStore`."""
+        return look_at_drift(self._models[model], profile, version, span)
 
     async def observe_counts(self, contract: SampleContract, *, since: datetime, now: datetime) -> SampleCounts:
         """See `SampleStore`; asked of a table, which every model that reads it knows."""

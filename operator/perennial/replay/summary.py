@@ -37,6 +37,8 @@ _KINDS: Mapping[str, str] = {
     "Promoted": "Traffic",
     "Approved": "Other",
     "Replaced": "Ended",
+    "DriftDetected": "Other",
+    "DriftEnded": "Other",
 }
 
 
@@ -90,6 +92,7 @@ def _build_model(
         stable=_stretches(stable, until),
         canary=_stretches(journal.canaries.get(model, []), until),
         versions=[_version(version) for version in versions],
+        drift=journal.drift.get(model, []),
         **figures,
     )
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, select
 
 from perennial.adapters.store.checks import RecordedBy, check_tables
+from perennial.adapters.store.drift import DriftQuestion, count_windows
 from perennial.adapters.store.engine import (
     POOL_SIZE,
     POSTGRESQL,
@@ -26,6 +27,7 @@ from perennial.adapters.store.queries import (
 )
 from perennial.adapters.store.reading import read_health, read_pairs
 from perennial.adapters.store.schema import reports_table
+from perennial.domain.drift_evidence import DriftLook, Span
 from perennial.domain.evidence import (
     HealthLook,
     PairLook,
@@ -33,6 +35,7 @@ from perennial.domain.evidence import (
     SampleCounts,
     StoreUnavailable,
 )
+from perennial_contract.profile import ReferenceProfile
 from perennial_contract.samples import Decision, SampleContract
 
 T = TypeVar("T")
@@ -145,6 +148,13 @@ class SqlSampleStore:
         query = build_counts_query(contract.table, contract.label_delay, since=since, now=now)
         row = await self._look("counts", lambda connection: connection.execute(query).one())
         return SampleCounts(**row._mapping, visible_until=now - contract.label_delay)
+
+    async def observe_drift(
+        self, contract: SampleContract, profile: ReferenceProfile, *, model: str, version: str, span: Span
+    ) -> DriftLook:
+        """The samples of some windows in the bins of a profile, and the version's live scores."""
+        question = DriftQuestion(contract, profile, model, version, span)
+        return await self._look("drift", lambda connection: count_windows(connection, question))
 
     async def read_report(self, version_uid: str) -> ReportRow | None:
         """The trainer's report on a version; None until it has written one."""
