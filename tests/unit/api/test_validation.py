@@ -194,7 +194,7 @@ GATEWAY = {"provider": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "pub
         (
             ModelDeploymentSpec,
             MODEL | {"drift": {}, "regime": {"column": "ret_1"}},
-            ["spec.drift", "spec.regime"],
+            ["spec.regime"],
         ),
         (ModelDeploymentSpec, MODEL | {"health": {"falseAlarmEvery": "30d"}}, ["spec.health.falseAlarmEvery"]),
         (ModelDeploymentSpec, MODEL | {"rollback": {"window": "9d", "minPairs": 50}}, []),
@@ -205,7 +205,7 @@ GATEWAY = {"provider": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "pub
         ),
         (RetrainPolicySpec, {}, []),
         (RetrainPolicySpec, {"triggers": {"schedule": {"every": "1d"}, "health": {}, "newSamples": {}}}, []),
-        (RetrainPolicySpec, {"triggers": {"drift": {}}}, ["spec.triggers.drift"]),
+        (RetrainPolicySpec, {"triggers": {"drift": {}}}, []),
         (RetrainPolicySpec, {"triggers": {"regime": {}}}, ["spec.triggers.regime"]),
         (RetrainPolicySpec, {"promotion": {"metric": {"type": "Composite"}}}, ["spec.promotion.metric.type"]),
         (ModelVersionSpec, {"modelDeployment": "m"}, []),

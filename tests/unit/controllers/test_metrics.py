@@ -9,7 +9,9 @@ from perennial.adapters.metrics import Metrics
 from perennial.api.conditions import ConditionStatus, with_condition
 from perennial.api.model_deployment_status import (
     CanaryStatus,
+    DriftStatus,
     Evidence,
+    FeatureDrift,
     HealthStatus,
     Interval,
     ModelDeploymentStatus,
@@ -37,8 +39,10 @@ CANARY = CanaryStatus(
     step_started_at=NOW,
     evidence=Evidence(pairs=10, effective_pairs=7, e_value=3.0, harm=0.5),
 )
+DRIFT = DriftStatus(state="Suspected", features=[FeatureDrift(name="x", psi=0.5, q_value=0.01, sign="PSI")])
 STATUS = ModelDeploymentStatus(
     health=HEALTH,
+    drift=DRIFT,
     canary=CANARY,
     conditions=with_condition([], "StoreReady", "True", "Answers", "", generation=1, now=NOW),
 )
@@ -66,6 +70,11 @@ def test_a_model_s_gauges_say_what_is_known() -> None:
         "perennial_model_effective_outcomes{}": 900,
         "perennial_model_calibration_error{}": 0.07,
         "perennial_model_brier_score{}": 0.26,
+        'perennial_model_drift{,state="None"}': 0,
+        'perennial_model_drift{,state="Suspected"}': 1,
+        'perennial_model_drift{,state="Drifting"}': 0,
+        'perennial_model_drift{,state="Unknown"}': 0,
+        'perennial_feature_psi{feature="x",}': 0.5,
         "perennial_store_ready{}": 1,
         "perennial_samples{}": 3110,
         "perennial_samples_resolved{}": 3000,
@@ -77,6 +86,18 @@ def test_a_model_s_gauges_say_what_is_known() -> None:
         "perennial_canary_harm{}": 0.5,
         "perennial_canary_pairs{}": 10,
     }
+
+
+def test_the_worst_features_alone_have_a_series() -> None:
+    metrics = Metrics()
+    metrics.show_model("ns", "m", STATUS)
+    others = DRIFT.model_copy(update={"features": [FeatureDrift(name="y", psi=0.1, q_value=1)]})
+    metrics.show_model("ns", "m", STATUS.model_copy(update={"drift": others}))
+    assert [name for name in series(metrics, MODEL) if "feature=" in name] == [
+        f'perennial_feature_psi{{feature="y",{MODEL}}}'
+    ]
+    metrics.show_model("ns", "m", STATUS.model_copy(update={"drift": None}))
+    assert not [name for name in series(metrics, MODEL) if "feature=" in name or "drift" in name]
 
 
 def test_every_gauge_of_an_object_is_looked_at_here() -> None:

@@ -1,12 +1,13 @@
 """Triggers, one row a case: what is known of a model, and the strongest reason to retrain it."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from tests.unit.domain.models import CREATED, DAY, EVIDENCE, HOUR, NOW, counts, health, model, policy, poor
 
+from perennial.api.model_deployment_status import DriftState, DriftStatus
 from perennial.api.model_version import Trigger
 from perennial.domain.triggers import ModelView, decide_trigger, held_back
 
@@ -14,6 +15,13 @@ BEGUN = CREATED - 6 * HOUR
 """The policy's creation: its daily schedule was last due six hours ago."""
 SCHEDULE = {"triggers": {"schedule": {"every": "24h"}}}
 SAMPLES = {"triggers": {"newSamples": {"atLeast": 3000}}}
+DRIFTS = {"triggers": {"drift": {}}}
+
+
+def drift(state: DriftState, until: datetime = NOW - HOUR) -> DriftStatus:
+    """What the newest windows say."""
+    return DriftStatus(state=state, reason="FeaturesDrifted", evidence_until=until)
+
 
 CASES: list[tuple[str, dict[str, Any], ModelView, tuple[str, str, str] | None]] = [
     ("all is well: no reason", {}, model(), None),
@@ -42,6 +50,22 @@ CASES: list[tuple[str, dict[str, Any], ModelView, tuple[str, str, str] | None]] 
         "Degraded and declining: the stronger",
         {},
         model(health=health("Degraded", trend="Declining")),
+        ("Health", "High", "HealthDegraded"),
+    ),
+    ("drifting: medium", DRIFTS, model(drift=drift("Drifting")), ("Drift", "Medium", "FeaturesDrifted")),
+    ("drifting, and drift is no trigger", {}, model(drift=drift("Drifting")), None),
+    ("suspected is no reason", DRIFTS, model(drift=drift("Suspected")), None),
+    ("drift that is unknown never triggers", DRIFTS, model(drift=drift("Unknown")), None),
+    (
+        "drifting on a window that an attempt has seen: it never fires twice",
+        DRIFTS,
+        model(drift=drift("Drifting", until=EVIDENCE)),
+        None,
+    ),
+    (
+        "Degraded and drifting: one reason, the stronger",
+        DRIFTS | {"triggers": {"health": {}, "drift": {}}},
+        model(health=health("Degraded"), drift=drift("Drifting")),
         ("Health", "High", "HealthDegraded"),
     ),
     ("enough new samples: low", SAMPLES, model(), ("NewSamples", "Low", "NewSamples")),

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.unit.store.drift_looks import assert_drift_agrees
 from tests.unit.store.looks import CASES, DRIVERS, assert_looks_agree
 from tests.unit.store.reference import CANARY, MODEL, STABLE, START, Prediction, Recorded
 
@@ -17,6 +18,11 @@ from perennial_contract.samples import Decision, SampleContract
 @pytest.mark.parametrize(("seed", "decision"), CASES)
 async def test_looks_equal_the_row_by_row_reference(tmp_path: Path, seed: int, decision: Decision) -> None:
     await assert_looks_agree(f"sqlite:///{tmp_path}/store.db", seed, decision)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_features_are_counted_as_row_by_row(tmp_path: Path, seed: int) -> None:
+    await assert_drift_agrees(f"sqlite:///{tmp_path}/store.db", seed)
 
 
 async def test_nothing_is_missing_while_the_canary_is_not_there_yet(tmp_path: Path) -> None:
