@@ -1,7 +1,7 @@
 """Triggers, one row a case: what is known of a model, and the strongest reason to retrain it."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,9 +18,9 @@ SAMPLES = {"triggers": {"newSamples": {"atLeast": 3000}}}
 DRIFTS = {"triggers": {"drift": {}}}
 
 
-def drift(state: DriftState, until: datetime = NOW - HOUR) -> DriftStatus:
+def drift(state: DriftState) -> DriftStatus:
     """What the newest windows say."""
-    return DriftStatus(state=state, reason="FeaturesDrifted", evidence_until=until)
+    return DriftStatus(state=state, reason="FeaturesDrifted", message="1 of 3 columns", evidence_until=NOW - HOUR)
 
 
 CASES: list[tuple[str, dict[str, Any], ModelView, tuple[str, str, str] | None]] = [
@@ -59,7 +59,7 @@ CASES: list[tuple[str, dict[str, Any], ModelView, tuple[str, str, str] | None]] 
     (
         "drifting on a window that an attempt has seen: it never fires twice",
         DRIFTS,
-        model(drift=drift("Drifting", until=EVIDENCE)),
+        model(drift=drift("Drifting"), last_evidence_until=NOW - HOUR),
         None,
     ),
     (
