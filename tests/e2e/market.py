@@ -37,6 +37,8 @@ class Market:
     fickle: float = 0.6
     turned: bool = False
     """Whether the fickle signal has turned round."""
+    moved: float = 0.0
+    """Mean of the feature that says nothing, in its standard deviations."""
 
     @property
     def win_rate(self) -> float:
@@ -57,6 +59,10 @@ class Market:
         """The same market after the turn."""
         return replace(self, turned=not self.turned)
 
+    def shift(self, by: float) -> "Market":
+        """The same market, in which the feature without a signal has moved by so many standard deviations."""
+        return replace(self, moved=by)
+
     def draw(self, count: int, seed: int) -> Rows:
         """Rows of this market; the same seed gives the same rows."""
         rng = np.random.default_rng(seed)
@@ -66,7 +72,7 @@ class Market:
         meaning = np.where(is_fickle & self.turned, -signal, signal)
         target = (np.where(right, meaning, -meaning) > 0).astype(np.int64)
         reward = np.where(target == 1, 1.0, -1.0) * rng.uniform(0.001, 0.02, count)
-        noise = rng.normal(size=count)
+        noise = rng.normal(self.moved, size=count)
         features = np.column_stack([np.where(is_fickle, 0.0, signal), np.where(is_fickle, signal, 0.0), noise])
         return Rows(features, target, reward)
 
