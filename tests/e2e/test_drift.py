@@ -8,20 +8,22 @@ from tests.e2e.scene import Object, Scene, condition
 from tests.e2e.specs import model, policy
 
 MARKET = Market(share=0.1)
-STEP = timedelta(seconds=2)
 WINDOW = timedelta(seconds=20)
 RATE = 50.0
+STEP = timedelta(seconds=1 / RATE)
+"""History as dense as the live stream: rows that come faster than in training are worth no more."""
 SHIFT = 1.0
 """Standard deviations of the feature that no signal is in: drift that costs no win."""
 
 
 async def test_drift(scene: Scene) -> None:
-    """One Medium job for one drift, though the feature stays where it went."""
+    """One Medium job, of the first drifting window; a second would be one too many a day."""
     rows = MARKET.draw(10_000, seed=3)
     await scene.database.load(rows, times(len(rows), datetime.now(UTC) - timedelta(hours=60), STEP), "before")
     drift = {"window": f"{WINDOW.total_seconds():.0f}s", "minRows": 500, "falseAlarmEvery": "1d"}
     health = {"window": "7d", "minWinRate": 0.3, "minOutcomes": 200}
-    await scene.apply(policy(triggers={"drift": {}}, training={"dataWindow": "7d"}))
+    limits = {"maxParallel": 2, "cooldown": "0s", "maxPerDay": 2}
+    await scene.apply(policy(triggers={"drift": {}}, training={"dataWindow": "7d"}, limits=limits))
     await scene.apply(model("m", drift=drift, health=health))
     await scene.until_stable("m", "m-v1")
 
@@ -32,7 +34,8 @@ async def test_drift(scene: Scene) -> None:
         suspected = await _until_drift(scene, "Suspected", "Drifting")
         drifting = await _until_drift(scene, "Drifting")
         assert suspected["windowUntil"] <= drifting["windowUntil"]
-        assert [(f["name"], f.get("sign")) for f in drifting["features"]][0] == ("noise", "PSI")
+        worst = drifting["features"][0]
+        assert (worst["name"], worst["sign"]) == ("noise", "PSI")
         planned = await _until_planned(scene)
         judged = await scene.until_phase("m-v2", "Live", "Rejected", "Canary")
     assert load.failures == []
