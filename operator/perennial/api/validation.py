@@ -60,15 +60,13 @@ def _deployment_not_implemented(spec: ModelDeploymentSpec) -> list[str]:
         found.append("spec.artifacts.deletionPolicy: Delete does not remove files yet: use Retain")
     if spec.drift is not None:
         found.append("spec.drift: drift is not watched yet: remove it, or leave it for later")
-    if spec.regime is not None:
-        found.append("spec.regime: regimes are not watched yet: remove it, or leave it for later")
     if spec.health.false_alarm_every != Health().false_alarm_every:
         found.append("spec.health.falseAlarmEvery: health is judged once a window yet, at 95 %: remove it")
     return found
 
 
 def _policy_not_implemented(spec: RetrainPolicySpec) -> list[str]:
-    triggers = {"drift": spec.triggers.drift, "regime": spec.triggers.regime}
+    triggers = {"drift": spec.triggers.drift}
     found = [
         f"spec.triggers.{name}: does not start a training yet: remove it, or leave it for later"
         for name, trigger in triggers.items()

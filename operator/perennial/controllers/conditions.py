@@ -19,6 +19,7 @@ from perennial.api.validation import not_implemented
 from perennial.controllers.context import Refusal
 from perennial.controllers.looks import StoreState
 from perennial.controllers.objects import Model
+from perennial.controllers.regime import with_regime
 from perennial.domain.feasibility import Feasibility
 from perennial.domain.rollout_draft import Transition
 
@@ -64,6 +65,7 @@ def model_conditions(
     say("Healthy", *_healthy(status))
     if feasible and not _says_the_same(find_condition(conditions, "Feasible"), feasible, generation):
         say("Feasible", *feasible)
+    conditions = with_regime(conditions, status, spec.regime is not None, generation, now)
     canary = status.canary
     if canary:
         say("CanaryActive", "True", canary.state, f"{canary.version} at weight {canary.weight:.0%}")

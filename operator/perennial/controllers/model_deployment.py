@@ -32,6 +32,7 @@ from perennial.controllers.objects import (
 )
 from perennial.controllers.pruning import choose_prunable
 from perennial.controllers.queue import Key
+from perennial.controllers.regime import observe_regime, regime_transitions
 from perennial.controllers.serving import apply_replicas, apply_services, delete_serving, delete_unwanted
 from perennial.domain.evidence import StoreError
 from perennial.domain.feasibility import Feasibility
@@ -96,6 +97,7 @@ async def _reconcile(context: Context, model: Model) -> timedelta | None:
     if feasible is not None:  # what was not written was not seen
         context.monitored[model.uid] = now
     await context.tell(MODEL_DEPLOYMENT, written, store_transitions(model.status.conditions, status.conditions))
+    await context.tell(MODEL_DEPLOYMENT, written, regime_transitions(model.status.regime, status.regime))
     await _tell(context, model, written, decision, versions)
     context.metrics.show_model(model.namespace, model.name, status)
     again = await _apply(context, model, status, versions, world, deployments, services)
@@ -180,9 +182,11 @@ async def _with_monitors(
     )
     if not changed and due(context, model, now):
         return status, None
-    health = await observe_health(replace(model, status=status), store, now)
+    looked = replace(model, status=status)
+    health = await observe_health(looked, store, now)
+    regime = await observe_regime(context, looked, store, versions, now)
     feasible = await observe_feasible(context, model, store, health, now)
-    return status.model_copy(update={"health": health}), feasible
+    return status.model_copy(update={"health": health, "regime": regime}), feasible
 
 
 async def _tell(

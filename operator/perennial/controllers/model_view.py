@@ -39,6 +39,7 @@ async def observe_model(
         min_outcomes=spec.health.min_outcomes,
         next_version=_next_version(context, model, labelled),
         health=model.status.health,
+        regime=model.status.regime,
         versions_exist=bool(versions),
         has_stable=model.status.stable is not None,
         incoming=model.status.incoming,

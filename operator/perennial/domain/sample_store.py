@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal, Protocol
 
-from perennial.domain.evidence import HealthLook, PairLook, ReportRow, SampleCounts
+from perennial.domain.evidence import HealthLook, PairLook, ReportRow, SampleCounts, SeriesLook
 from perennial_contract.samples import Decision, SampleContract
 
 
@@ -46,6 +46,10 @@ class SampleStore(Protocol):
 
     async def observe_counts(self, contract: SampleContract, *, since: datetime, now: datetime) -> SampleCounts:
         """How many samples and outcomes there are, and how many outcomes belong to samples newer than ``since``."""
+        ...
+
+    async def observe_series(self, contract: SampleContract, column: str, *, until: datetime, limit: int) -> SeriesLook:
+        """The newest ``limit`` timestamps at which a feature was known, and its mean over the series at each."""
         ...
 
     async def read_report(self, version_uid: str) -> ReportRow | None:

@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
-from perennial.adapters.store.checks import RecordedBy, check_tables
+from perennial.adapters.store.checks import RecordedBy, check_series, check_tables
 from perennial.adapters.store.engine import (
     POOL_SIZE,
     POSTGRESQL,
@@ -23,6 +23,7 @@ from perennial.adapters.store.queries import (
     build_counts_query,
     build_health_query,
     build_pairs_query,
+    build_series_query,
 )
 from perennial.adapters.store.reading import read_health, read_pairs
 from perennial.adapters.store.schema import reports_table
@@ -31,6 +32,7 @@ from perennial.domain.evidence import (
     PairLook,
     ReportRow,
     SampleCounts,
+    SeriesLook,
     StoreUnavailable,
 )
 from perennial_contract.samples import Decision, SampleContract
@@ -145,6 +147,21 @@ class SqlSampleStore:
         query = build_counts_query(contract.table, contract.label_delay, since=since, now=now)
         row = await self._look("counts", lambda connection: connection.execute(query).one())
         return SampleCounts(**row._mapping, visible_until=now - contract.label_delay)
+
+    async def observe_series(self, contract: SampleContract, column: str, *, until: datetime, limit: int) -> SeriesLook:
+        """The newest ``limit`` timestamps at which a feature was known, and its mean over the series at each."""
+        query = build_series_query(contract, column, until=until, limit=limit)
+
+        def look(connection: Connection) -> Sequence[Row[Any]]:
+            check_series(connection, contract.table, column)
+            return connection.execute(query).all()
+
+        rows = (await self._look("series", look))[::-1]
+        return SeriesLook(
+            at=tuple(row.at for row in rows),
+            mean=tuple(float(row.mean) for row in rows),
+            visible_until=until - contract.label_delay,
+        )
 
     async def read_report(self, version_uid: str) -> ReportRow | None:
         """The trainer's report on a version; None until it has written one."""
