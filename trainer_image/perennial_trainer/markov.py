@@ -43,12 +43,8 @@ def fit_chain(values: FloatArray, k: int, seed: int) -> Chain | None:
         k: how many states.
         seed: of the starts.
     """
-    # 2 s, most of them pandas: for those alone whose models declare a regime
-    from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression  # noqa: PLC0415
-
     rng = np.random.default_rng(seed)
-    model = MarkovRegression(values, k_regimes=k, trend="c", switching_variance=True)
-    climb = partial(_climb, model, values)
+    climb = partial(_climb, load_model(values, k), values)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # of starts that lead nowhere: what comes of them is looked at
@@ -60,6 +56,14 @@ def fit_chain(values: FloatArray, k: int, seed: int) -> Chain | None:
     except (ValueError, RuntimeError):  # a chain that has no stationary distribution
         return None
     return chain if converged and _is_sound(chain) else None
+
+
+def load_model(values: FloatArray, k: int) -> Any:
+    """The library's model: a mean and a variance a state."""
+    # 2 s, half of them pandas: for those alone whose models declare a regime
+    from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression  # noqa: PLC0415
+
+    return MarkovRegression(values, k_regimes=k, trend="c", switching_variance=True)
 
 
 def _start(values: FloatArray, k: int, rng: np.random.Generator | None) -> Chain:
