@@ -3,9 +3,10 @@
 The trainer's own fit, the operator's own decision and the trigger's own rule, walked forward: nothing looks ahead.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -25,7 +26,9 @@ from perennial_trainer.instants import to_micros
 from perennial_trainer.regime import fit_regime
 from perennial_trainer.series import Series
 
-YEAR = timedelta(days=365)
+DAY, YEAR = timedelta(days=1), timedelta(days=365)
+START = datetime(2010, 1, 1, tzinfo=UTC)
+"""Of what is made up."""
 Spell = tuple[str, str, datetime] | None
 """Version, candidate, and since when."""
 
@@ -71,19 +74,21 @@ def study_regimes(
     sustained_for: timedelta,
     *,
     lookback: int = 1000,
-    first: int = 1500,
-    until: int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     refit_every: timedelta = YEAR,
     look_every: int = 1,
     seed: int = 42,
 ) -> Study:
-    """Walks along a series of n points; a version is trained at the first, every so often, and when a change fires.
+    """Walks along a series of n points; a version is trained at first, every so often, and when a change fires.
 
     Args:
         at, mean: (n,) ascending.
-        first, until: the points between which is walked; those before the first are history.
+        since, until: what is walked, with a history of ``lookback`` points at least; all of it unless given.
         look_every: points from one look to the next.
     """
+    first = max(lookback, bisect_left(at, since) if since else 0)
+    end = bisect_left(at, until) if until else len(at)
     spec, rule = Regime(column="ret_1", lookback=lookback), RegimeRule(column="ret_1", lookback=lookback)
     policy = RetrainPolicySpec(triggers=Triggers(regime=RegimeTrigger(sustained_for=sustained_for)))
     micros = np.array([to_micros(moment) for moment in at], dtype=np.int64)
@@ -97,7 +102,7 @@ def study_regimes(
     changes: list[Change] = []
     candidates: list[Spell] = [None]
     status: RegimeStatus | None = None
-    looks = range(first + look_every, len(at) if until is None else until, look_every)
+    looks = range(first + look_every, end, look_every)
     for point in looks:
         newest = slice(max(0, point + 1 - lookback), point + 1)
         look = SeriesLook(tuple(at[newest]), tuple(mean[newest].tolist()), at[point])
@@ -116,9 +121,16 @@ def study_regimes(
     return Study(tuple(changes), begun - len(changes), len(profiles), methods, len(looks))
 
 
-def with_flips(mean: NDArray[np.float64], every: int, length: int, scale: float) -> NDArray[np.float64]:
-    """The series with a short burst of another volatility in every so many points."""
-    burst = np.arange(len(mean)) % every >= every - length
+def made_market(spells: Sequence[tuple[float, int]], seed: int) -> tuple[list[datetime], NDArray[np.float64]]:
+    """Days of a market that spends so many of them at each volatility."""
+    rng = np.random.default_rng(seed)
+    mean = np.concatenate([volatility * rng.normal(size=days) for volatility, days in spells])
+    return [START + number * DAY for number in range(len(mean))], mean
+
+
+def with_flips(mean: NDArray[np.float64], every: int, days: int, scale: float) -> NDArray[np.float64]:
+    """The series with a burst of so many days at another volatility in every so many."""
+    burst = np.arange(len(mean)) % every >= every - days
     return np.where(burst, mean * scale, mean)
 
 
