@@ -5,7 +5,7 @@ cd "$1"
 # Debug symbols of extension modules. What lies in *.libs was laid out by patchelf, and strip would break it.
 find . -name '*.so' -not -path '*.libs/*' -exec strip --strip-unneeded {} +
 # The libraries' tests of themselves.
-for library in numpy scipy; do
+for library in numpy pandas scipy statsmodels; do
   [ ! -d "$library" ] || find "$library" -type d -name tests -prune -exec rm -r {} +
 done
 # Command-line programs, whose first line names a Python of the build.

@@ -75,6 +75,18 @@ STATUSES: dict[str, Status] = {
                 "evidenceUntil": AT,
                 "version": "u1",
             },
+            "regime": {
+                "state": "Changed",
+                "reason": "OtherRegime",
+                "message": "Turbulent",
+                "current": "Turbulent",
+                "probability": 0.93,
+                "trainedOn": "Calm",
+                "candidate": "Turbulent",
+                "candidateSince": AT,
+                "evidenceUntil": AT,
+                "version": "btc-v1",
+            },
             "conditions": with_kstatus([], "Ready", "Serving", "btc-v1 serves", generation=1, now=NOW),
         }
     ),
@@ -127,6 +139,7 @@ STATUSES: dict[str, Status] = {
                 "artifacts": {"claimName": "models"},
                 "training": {"dataWindows": {"Regime": "180d"}, "resources": {"limits": {"cpu": "2"}}},
                 "promotion": {"deployAbove": 0.04},
+                "regime": {"column": "ret_1", "lookback": 2000},
                 "champion": {
                     "name": "btc-v0",
                     "uid": "u0",

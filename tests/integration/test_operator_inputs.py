@@ -337,12 +337,12 @@ def test_a_pin_on_a_version_that_cannot_serve_changes_nothing(world: World) -> N
 
 
 def test_fields_without_effect_are_named(world: World) -> None:
-    world.model(regime={"column": "f0"})
-    world.policy(triggers={"regime": {}})
+    world.model(artifacts={"claimName": "models", "deletionPolicy": "Delete"})
+    world.policy(promotion={"metric": {"type": "Composite"}})
     of_model = world.await_condition(MODEL_DEPLOYMENT, "m", "NotImplemented", "NotImplemented")
-    assert "spec.regime: regimes are not watched yet" in of_model["message"]
+    assert "spec.artifacts.deletionPolicy: Delete does not remove files yet" in of_model["message"]
     of_policy = world.await_condition(RETRAIN_POLICY, "p", "NotImplemented", "NotImplemented")
-    assert "spec.triggers.regime: does not start a training yet" in of_policy["message"]
+    assert "spec.promotion.metric.type: Composite cannot be computed yet" in of_policy["message"]
     world.await_live("m-v1")
 
 

@@ -48,10 +48,15 @@ class ScoreProfile(Histogram):
     """Share of target = 1 a bin: what the scores of that bin are worth (calibration)."""
 
 
+REGIMES = ("Calm", "Normal", "Turbulent")
+"""By ascending volatility."""
+
+
 class RegimeState(Document):
     """One regime: a normal distribution of the series."""
 
     name: str
+    """One of `REGIMES`."""
     mean: float
     deviation: float = Field(gt=0)
 

@@ -78,6 +78,16 @@ def inspect_table(source: Source, task: TrainingTask) -> Table:
     return Table(name, types, features)
 
 
+def check_series(table: Table, column: str) -> None:
+    """Raises TaskWrong when the column that tells regimes is missing, or no number."""
+    if column not in table.types:
+        raise TaskWrong(f"regime.column: table {table.name} has no column {column}; add it, or name another one")
+    if _dtype(table.types[column]) in (None, "bool"):
+        raise TaskWrong(
+            f"regime.column: column {column} of {table.name} is {table.types[column]}; name a numeric column"
+        )
+
+
 def _declared(types: Types, task: TrainingTask) -> tuple[Feature, ...]:
     names, table = task.samples.features, task.samples.table
     _require(types, names, table, "samples.features asks for it")

@@ -66,7 +66,7 @@ def _profile(feature: Feature, bucket: IntArray, column: FloatArray) -> FeatureP
 
 
 def _quantile_edges(known: FloatArray) -> FloatArray:
-    quantiles = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
+    quantiles = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="higher"))
     # A value equal to an edge belongs above it, so an edge at the very minimum would leave the bin below it empty.
     edges: FloatArray = quantiles[quantiles > known.min()]
     return edges

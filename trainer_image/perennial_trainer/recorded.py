@@ -23,6 +23,7 @@ from perennial_trainer.errors import TaskWrong
 from perennial_trainer.instants import to_micros
 from perennial_trainer.reading import Chunk, FloatArray, IntArray
 from perennial_trainer.reports import ReportRow
+from perennial_trainer.series import Series, average
 
 _FEATURE_TYPES: Mapping[str, TypeEngine[Any]] = {
     "float64": sa.Double(),
@@ -111,6 +112,14 @@ class RecordedSource:
             return
         matrix = found.matrix(features, slice(first, last))
         yield Chunk(keys[known], np.hstack([outcome[known], matrix[known]]))
+
+    def series(
+        self, table: str, types: Mapping[str, TypeEngine[object]], column: str, until: datetime, most: int
+    ) -> Series:
+        """See `sources.Source`."""
+        found = open_table(self._root / table)
+        end = int(np.searchsorted(found.keys[:, 0], to_micros(until), "right"))
+        return average(np.array(found.keys[:end, 0]), found.matrix([column], slice(0, end))[:, 0], most)
 
     def check_reports(self) -> None:
         """Raises TaskWrong when there is no folder for reports."""

@@ -14,6 +14,7 @@ from perennial_trainer.database import connect, read_columns
 from perennial_trainer.reading import Chunk, read_chunks
 from perennial_trainer.recorded import RecordedSource
 from perennial_trainer.reports import ReportRow, check_reports_table, write_report
+from perennial_trainer.series import Series, read_series
 
 Types = dict[str, TypeEngine[object]]
 
@@ -34,6 +35,10 @@ class Source(Protocol):
         self, table: str, types: Types, features: Sequence[str], since: datetime, until: datetime, known_at: datetime
     ) -> Iterator[Chunk]:
         """Rows with since ≤ at ≤ until and a target that was there at ``known_at``."""
+        ...
+
+    def series(self, table: str, types: Types, column: str, until: datetime, most: int) -> Series:
+        """A feature's mean over the series at each of the newest ``most`` timestamps with at ≤ until."""
         ...
 
     def check_reports(self) -> None:
@@ -65,6 +70,10 @@ class SqlSource:
     ) -> Iterator[Chunk]:
         """See `Source`."""
         return read_chunks(self._connection, table, types, features, since, until, known_at)
+
+    def series(self, table: str, types: Types, column: str, until: datetime, most: int) -> Series:
+        """See `Source`."""
+        return read_series(self._connection, table, types, column, until, most)
 
     def check_reports(self) -> None:
         """See `Source`."""

@@ -12,7 +12,7 @@ from perennial_contract.report import Dataset, Evaluation, Feature, TrainingRepo
 from perennial_contract.task import ArtifactRef, TrainingTask
 from perennial_trainer.algorithms import find_algorithm
 from perennial_trainer.algorithms.base import Labelled, Model
-from perennial_trainer.dataset import Rows, check_rows, inspect_table, load_rows
+from perennial_trainer.dataset import Rows, Table, check_rows, check_series, inspect_table, load_rows
 from perennial_trainer.delivery import Delivery
 from perennial_trainer.evaluate import Holdout, Scored, choose_metric, evaluate
 from perennial_trainer.existing import ExistingModel, check_brought, fetch_model
@@ -20,7 +20,9 @@ from perennial_trainer.instants import to_instant
 from perennial_trainer.profile import profile_features, profile_scores
 from perennial_trainer.progress import Throttle, log, log_rounds
 from perennial_trainer.reading import FloatArray
-from perennial_trainer.sources import open_source
+from perennial_trainer.regime import MOST_POINTS, fit_regime
+from perennial_trainer.series import Series
+from perennial_trainer.sources import Source, open_source
 from perennial_trainer.split import MIN_TRAINING_ROWS, Split, check_count, split_rows, split_stopping
 
 Clock = Callable[[], datetime]
@@ -67,7 +69,7 @@ def _make(task: TrainingTask, samples_url: str, scratch: Path, delivery: Deliver
         seconds_training=seconds_training,
         seconds_scoring=watch.lap(),
     )
-    profile = _describe_shape(data, scores)
+    profile = _describe_shape(task, data, scores)
     if task.brought and brought:
         return delivery.deliver_brought(task.brought, brought, report, profile, clock())
     return delivery.deliver_trained(model, report, profile, clock())
@@ -94,6 +96,8 @@ class _Data:
     features: tuple[Feature, ...]
     matrix: FloatArray
     """The model's columns, in its order."""
+    series: Series | None = None
+    """What tells the regimes: further back than the rows, which may be those of a single one."""
 
 
 def _prepare(
@@ -101,6 +105,7 @@ def _prepare(
 ) -> _Data:
     with open_source(samples_url) as source:
         table = inspect_table(source, task)
+        series = _load_series(source, task, table)
         if brought:
             check_brought(task, brought.manifest, table.features)
         rows = load_rows(source, task, table, champion.names if champion else ())
@@ -113,7 +118,16 @@ def _prepare(
     begins = to_instant(split.start).isoformat()
     log.info("training %d rows, purged %d, holdout %d rows from %s", training, split.purged, holdout, begins)
     features = brought.manifest.features if brought else table.features
-    return _Data(rows, split, features, rows.matrix([feature.name for feature in features]))
+    return _Data(rows, split, features, rows.matrix([feature.name for feature in features]), series)
+
+
+def _load_series(source: Source, task: TrainingTask, table: Table) -> Series | None:
+    rule = task.regime
+    if rule is None:
+        return None
+    check_series(table, rule.column)
+    most = max(MOST_POINTS, rule.lookback)
+    return source.series(table.name, table.types, rule.column, task.visible_until, most)
 
 
 def _train(task: TrainingTask, data: _Data) -> Model:
@@ -174,7 +188,7 @@ def _describe(data: _Data) -> Dataset:
     )
 
 
-def _describe_shape(data: _Data, scores: FloatArray) -> ReferenceProfile:
+def _describe_shape(task: TrainingTask, data: _Data, scores: FloatArray) -> ReferenceProfile:
     """Of the rows it was trained on; of the holdout's where nothing was trained here."""
     split, at = data.split, data.rows.at
     before = split.training if split.training.any() else split.holdout
@@ -184,4 +198,5 @@ def _describe_shape(data: _Data, scores: FloatArray) -> ReferenceProfile:
         until=to_instant(at[before][-1]),
         features=profile_features(at[before], data.matrix[before], data.features),
         scores=profile_scores(at[split.holdout], scores, data.rows.target[split.holdout]),
+        regime=fit_regime(task.regime, data.series, task.seed) if task.regime and data.series else None,
     )

@@ -9,6 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from perennial.api.conditions import find_condition
 from perennial.api.model_deployment_status import DriftStatus, ModelDeploymentStatus
 from perennial.api.retrain_policy import RetrainPolicyStatus
+from perennial_contract.profile import REGIMES
 
 M = TypeVar("M", bound=MetricWrapperBase)
 _OBJECT = ("namespace", "name")
@@ -38,6 +39,8 @@ class Metrics:
         self._resolved = self._gauge("samples_resolved", "Those with an outcome")
         self._overdue = self._gauge("samples_overdue", "Those whose outcome is due and missing")
         self._late = self._gauge("samples_late", "Those whose outcome came late")
+        self._regime = self._gauge("regime", "1 for the regime that the market is in, none while in between", "state")
+        self._candidate = self._gauge("regime_candidate_seconds", "How long another regime has lasted without a return")
         self._weight = self._gauge("canary_weight_ratio", "Weight of the canary, 0 without one")
         self._observed = self._gauge("canary_observed_weight_ratio", "Share of live requests that the canary answered")
         self._evidence = self._gauge("canary_evidence", "e-value that the canary is better")
@@ -102,6 +105,7 @@ class Metrics:
         self._set(owner, self._resolved, health.resolved if health else None)
         self._set(owner, self._overdue, health.overdue if health else None)
         self._set(owner, self._late, health.late if health else None)
+        self._show_regime(owner, status)
         self._set(owner, self._weight, canary.weight if canary else 0.0)
         self._set(owner, self._observed, canary.observed_weight if canary else None)
         self._set(owner, self._evidence, canary.evidence.e_value if canary else None)
@@ -116,6 +120,17 @@ class Metrics:
         known = {labels[2] for metric, labels in self._objects.get(owner, ()) if metric is self._psi}
         for name in known | shown.keys():
             self._set(owner, self._psi, shown.get(name), name)
+
+    def _show_regime(self, owner: tuple[str, str, str], status: ModelDeploymentStatus) -> None:
+        regime = status.regime
+        known = regime is not None and regime.state != "Unknown"
+        for state in REGIMES:
+            self._set(owner, self._regime, float(regime.current == state) if regime and known else None, state)
+        lasted = None
+        if regime and known and regime.evidence_until:
+            since = regime.candidate_since or regime.evidence_until
+            lasted = (regime.evidence_until - since).total_seconds()
+        self._set(owner, self._candidate, lasted)
 
     def show_policy(self, namespace: str, name: str, status: RetrainPolicyStatus) -> None:
         """Count a policy's planned jobs by state."""

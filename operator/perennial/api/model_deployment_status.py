@@ -11,6 +11,7 @@ HealthState = Literal["Healthy", "Degraded", "Critical", "Unknown"]
 TrendState = Literal["Improving", "Stable", "Declining", "Unknown"]
 DriftState = Literal["None", "Suspected", "Drifting", "Unknown"]
 DriftSign = Literal["PSI", "MissingRate", "OutOfRange"]
+RegimeState = Literal["AsTrained", "Changed", "Unknown"]
 RolloutPhase = Literal["Pending", "Deploying", "Stable", "Canary", "RollingBack", "Paused", "Stalled"]
 
 
@@ -88,6 +89,27 @@ class DriftStatus(Status):
     window_until: Time | None = None
     """Of the newest window."""
     evidence_until: Time | None = None
+    version: str | None = None
+    """The version looked at."""
+
+
+class RegimeStatus(Status):
+    """Which regime the series is in, beside the one that the stable version was trained on."""
+
+    state: RegimeState = "Unknown"
+    reason: str = "NotLookedYet"
+    message: str = ""
+    current: str | None = None
+    """The regime that the series is in; absent while it is in between."""
+    probability: float | None = None
+    """Of `current`, else of the likeliest."""
+    trained_on: str | None = None
+    """The regime at the end of the stable version's data."""
+    candidate: str | None = None
+    """Another regime, entered since without a return; kept while nothing new is known."""
+    candidate_since: Time | None = None
+    evidence_until: Time | None = None
+    """The newest point looked at."""
     version: str | None = None
     """The version looked at."""
 
@@ -177,4 +199,5 @@ class ModelDeploymentStatus(Status):
     """The newest ends of rollouts, bounded."""
     health: HealthStatus | None = None
     drift: DriftStatus | None = None
+    regime: RegimeStatus | None = None
     conditions: list[Condition] = Field(default_factory=list)

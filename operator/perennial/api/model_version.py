@@ -9,7 +9,7 @@ from perennial.api.retrain_policy import Priority, Promotion, Training, TriggerT
 from perennial.api.shared import Artifacts, Condition, ModelName, ObjectName, Time
 from perennial_contract.report import Evaluation
 from perennial_contract.samples import Decision, SampleContract
-from perennial_contract.task import Algorithm, ArtifactRef, Champion
+from perennial_contract.task import Algorithm, ArtifactRef, Champion, RegimeRule
 
 Phase = Literal["Pending", "Training", "Evaluated", "Canary", "Live", "Archived", "Rejected", "Failed", "Superseded"]
 IN_FLIGHT: frozenset[Phase] = frozenset({"Pending", "Training", "Evaluated", "Canary"})
@@ -61,6 +61,7 @@ class Resolved(Status):
     artifacts: Artifacts
     training: Training
     promotion: Promotion
+    regime: RegimeRule | None = None
     champion: Champion | None = None
     started_at: Time
     previous_holdout_until: Time | None = None

@@ -46,7 +46,7 @@ def not_implemented(spec: Spec) -> list[str]:
     if isinstance(spec, ModelDeploymentSpec):
         return _deployment_not_implemented(spec)
     if isinstance(spec, RetrainPolicySpec):
-        return _policy_not_implemented(spec)
+        return _metric_not_implemented(spec.promotion.metric.type)
     return _metric_not_implemented(spec.promotion.metric.type) if isinstance(spec, ModelVersionSpec) else []
 
 
@@ -58,21 +58,9 @@ def _deployment_not_implemented(spec: ModelDeploymentSpec) -> list[str]:
         found.append(f"spec.traffic.provider: {spec.traffic.provider} does not move traffic yet: use Replicas")
     if spec.artifacts and spec.artifacts.deletion_policy == "Delete":
         found.append("spec.artifacts.deletionPolicy: Delete does not remove files yet: use Retain")
-    if spec.regime is not None:
-        found.append("spec.regime: regimes are not watched yet: remove it, or leave it for later")
     if spec.health.false_alarm_every != Health().false_alarm_every:
         found.append("spec.health.falseAlarmEvery: health is judged once a window yet, at 95 %: remove it")
     return found
-
-
-def _policy_not_implemented(spec: RetrainPolicySpec) -> list[str]:
-    triggers = {"regime": spec.triggers.regime}
-    found = [
-        f"spec.triggers.{name}: does not start a training yet: remove it, or leave it for later"
-        for name, trigger in triggers.items()
-        if trigger is not None
-    ]
-    return found + _metric_not_implemented(spec.promotion.metric.type)
 
 
 def _metric_not_implemented(type_: str) -> list[str]:

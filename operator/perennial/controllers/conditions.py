@@ -20,6 +20,7 @@ from perennial.controllers.context import Refusal
 from perennial.controllers.drift import drifting
 from perennial.controllers.looks import StoreState
 from perennial.controllers.objects import Model
+from perennial.controllers.regime import with_regime
 from perennial.domain.feasibility import Feasibility
 from perennial.domain.rollout_draft import Transition
 
@@ -69,6 +70,7 @@ def model_conditions(
         conditions = without_condition(conditions, "Drifting")
     else:
         say("Drifting", *drifting(status))
+    conditions = with_regime(conditions, status, spec.regime is not None, generation, now)
     canary = status.canary
     if canary:
         say("CanaryActive", "True", canary.state, f"{canary.version} at weight {canary.weight:.0%}")

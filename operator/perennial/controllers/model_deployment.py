@@ -33,6 +33,7 @@ from perennial.controllers.objects import (
 )
 from perennial.controllers.pruning import choose_prunable
 from perennial.controllers.queue import Key
+from perennial.controllers.regime import observe_regime, regime_transitions
 from perennial.controllers.serving import apply_replicas, apply_services, delete_serving, delete_unwanted
 from perennial.domain.evidence import StoreError
 from perennial.domain.feasibility import Feasibility
@@ -98,6 +99,7 @@ async def _reconcile(context: Context, model: Model) -> timedelta | None:
         context.monitored[model.uid] = now
     await context.tell(MODEL_DEPLOYMENT, written, store_transitions(model.status.conditions, status.conditions))
     await context.tell(MODEL_DEPLOYMENT, written, drift_transitions(model.status, status))
+    await context.tell(MODEL_DEPLOYMENT, written, regime_transitions(model.status.regime, status.regime))
     await _tell(context, model, written, decision, versions)
     context.metrics.show_model(model.namespace, model.name, status)
     again = await _apply(context, model, status, versions, world, deployments, services)
@@ -182,10 +184,12 @@ async def _with_monitors(
     )
     if not changed and due(context, model, now):
         return status, None
-    health = await observe_health(replace(model, status=status), store, now)
+    looked = replace(model, status=status)
+    health = await observe_health(looked, store, now)
     drift = await observe_drift(context, model, versions.get(status.stable.version) if status.stable else None, store)
+    regime = await observe_regime(context, looked, store, versions, now)
     feasible = await observe_feasible(context, model, store, health, now)
-    return status.model_copy(update={"health": health, "drift": drift}), feasible
+    return status.model_copy(update={"health": health, "drift": drift, "regime": regime}), feasible
 
 
 async def _tell(

@@ -40,6 +40,7 @@ async def observe_model(
         next_version=_next_version(context, model, labelled),
         health=model.status.health,
         drift=model.status.drift,
+        regime=model.status.regime,
         versions_exist=bool(versions),
         has_stable=model.status.stable is not None,
         incoming=model.status.incoming,

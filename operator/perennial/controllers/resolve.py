@@ -8,7 +8,7 @@ from perennial.api.model_version import ModelVersionStatus, Resolved
 from perennial.controllers.context import Context
 from perennial.controllers.objects import Model, Version
 from perennial.resources import names
-from perennial_contract.task import ArtifactRef, Champion
+from perennial_contract.task import ArtifactRef, Champion, RegimeRule
 
 TRAINABLE = frozenset({"xgboost", "lightgbm"})
 
@@ -62,6 +62,7 @@ async def resolve_version(
         artifacts=artifacts,
         training=version.spec.training,
         promotion=version.spec.promotion,
+        regime=RegimeRule(column=spec.regime.column, lookback=spec.regime.lookback) if spec.regime else None,
         champion=_champion(model, siblings),
         started_at=now,
         previous_holdout_until=_previous_holdout(siblings),

@@ -198,6 +198,17 @@ class SampleCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesLook:
+    """The newest timestamps at which a feature was known, ascending, none younger than any other evidence."""
+
+    at: tuple[datetime, ...]
+    mean: tuple[float, ...]
+    """Over all series at each of them. Values that are missing, or beyond ``regime.LARGEST``, are left out."""
+    visible_until: datetime
+    """until − labelDelay."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReportRow:
     """What the trainer left in ``model_reports``: texts as they were written, for the digests to be checked."""
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from perennial.domain.drift_evidence import DriftLook, Span
-from perennial.domain.evidence import HealthLook, PairLook, ReportRow, SampleCounts
+from perennial.domain.evidence import HealthLook, PairLook, ReportRow, SampleCounts, SeriesLook
 from perennial_contract.profile import ReferenceProfile
 from perennial_contract.samples import Decision, SampleContract
 
@@ -54,6 +54,10 @@ class SampleStore(Protocol):
         self, contract: SampleContract, profile: ReferenceProfile, *, model: str, version: str, span: Span
     ) -> DriftLook:
         """The samples of some windows in the bins of a profile, and the version's live scores."""
+        ...
+
+    async def observe_series(self, contract: SampleContract, column: str, *, until: datetime, limit: int) -> SeriesLook:
+        """The newest ``limit`` timestamps at which a feature was known, and its mean over the series at each."""
         ...
 
     async def read_report(self, version_uid: str) -> ReportRow | None:

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from perennial.api.model_deployment_status import DriftStatus, HealthStatus, IncomingStatus
+from perennial.api.model_deployment_status import DriftStatus, HealthStatus, IncomingStatus, RegimeStatus
 from perennial.api.model_version import Phase, Trigger
 from perennial.api.retrain_policy import Priority, RetrainPolicySpec, TriggerType
 from perennial.domain.evidence import SampleCounts
 from perennial.domain.schedule import decide_schedule
+from perennial_contract.durations import format_duration
 
 PRIORITIES: tuple[Priority, ...] = ("Urgent", "High", "Medium", "Low")
 """Strongest first."""
@@ -44,6 +45,8 @@ class ModelView:
     health: HealthStatus | None = None
     """Of the version that is stable now."""
     drift: DriftStatus | None = None
+    regime: RegimeStatus | None = None
+    """Beside the one that the version that is stable now was trained on."""
     versions_exist: bool = False
     has_stable: bool = False
     incoming: IncomingStatus | None = None
@@ -196,6 +199,23 @@ def _features_drifted(question: Question) -> Reason | None:
     return Reason("Drift", "Medium", drift.reason, drift.message, drift.evidence_until)
 
 
+def _regime_changed(question: Question) -> Reason | None:
+    """Another regime that has lasted, by the data and not by the clock. An attempt on data that showed as much has seen
+    the change, whatever came of it."""
+    trigger, regime, tried = question.spec.triggers.regime, question.model.regime, question.model.last_evidence_until
+    if trigger is None or regime is None or regime.state != "Changed":
+        return None
+    if regime.candidate_since is None or regime.evidence_until is None:
+        return None
+    lasted = regime.candidate_since + trigger.sustained_for
+    if regime.evidence_until < lasted or (tried is not None and tried >= lasted):
+        return None
+    began, least = f"{regime.candidate_since:%Y-%m-%d %H:%M}", format_duration(trigger.sustained_for)
+    trained = f"{regime.trained_on}, which {regime.version} was trained on"
+    line = f"{regime.candidate} began at {began} UTC and has lasted {least} or longer without a return to {trained}"
+    return Reason("Regime", "Medium", "RegimeChanged", line, regime.evidence_until)
+
+
 def _new_samples(question: Question) -> Reason | None:
     trigger, count = question.spec.triggers.new_samples, question.model.new_outcomes
     if trigger is None or count is None or count < trigger.at_least:
@@ -226,6 +246,7 @@ RULES: tuple[Callable[[Question], Reason | None], ...] = (
     _health_poor,
     _trend_declining,
     _features_drifted,
+    _regime_changed,
     _new_samples,
     _schedule_due,
 )

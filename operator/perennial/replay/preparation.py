@@ -16,6 +16,7 @@ from perennial.adapters.store.trainings import read_training_seconds
 from perennial.api.model_deployment import ModelDeploymentSpec
 from perennial.api.retrain_policy import RetrainPolicySpec
 from perennial.replay.scenario import Scenario, ScenarioError
+from perennial.replay.series import find_series
 from perennial.replay.simulation import Span
 from perennial_contract.recording import RECORDING_FILE
 
@@ -60,6 +61,9 @@ def record_tables(
         again = options.resume and (folder / RECORDING_FILE).is_file()
         found[table] = open_history(folder) if again else record_table(options.samples, table, sorted(features), folder)
         told(table, len(found[table]))
+    for spec in (spec for scenario in scenarios for spec in scenario.models.values()):
+        if spec.regime is not None:
+            find_series(found[spec.samples.table], spec.regime.column)
     return found
 
 

@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Literal
 
 from perennial.domain.drift_evidence import DriftLook, Span
-from perennial.domain.evidence import HealthLook, PairLook, ReportRow, SampleCounts
+from perennial.domain.evidence import HealthLook, PairLook, ReportRow, SampleCounts, SeriesLook
 from perennial.replay.drift import look_at_drift
 from perennial.replay.looks import count_samples, look_at_health, look_at_pairs
 from perennial.replay.predictions import Predictions
 from perennial.replay.reports import ReportFolder
+from perennial.replay.series import Series, build_series, look_at_series
 from perennial_contract.profile import ReferenceProfile
 from perennial_contract.samples import Decision, SampleContract
 
@@ -19,6 +20,7 @@ class RecordedStore:
 
     def __init__(self, models: Mapping[str, Predictions], reports: ReportFolder) -> None:
         self._models, self._reports = models, reports
+        self._series: dict[tuple[str, str], Series] = {}
 
     def at(self, _: str) -> "RecordedStore":
         """Every URL of a replay leads here."""
@@ -72,3 +74,11 @@ class RecordedStore:
         """See `SampleStore`; asked of a table, which every model that reads it knows."""
         tables = (p for p in self._models.values() if p.history.recording.table == contract.table)
         return count_samples(next(p for p in tables if p.label_delay == contract.label_delay), since, now)
+
+    async def observe_series(self, contract: SampleContract, column: str, *, until: datetime, limit: int) -> SeriesLook:
+        """See `SampleStore`; a table's column is read once."""
+        key = contract.table, column
+        if key not in self._series:
+            histories = (p.history for p in self._models.values())
+            self._series[key] = build_series(next(h for h in histories if h.recording.table == contract.table), column)
+        return look_at_series(self._series[key], until - contract.label_delay, limit)

@@ -36,6 +36,7 @@ _KINDS: Mapping[str, str] = {
     "RollingBack": "Traffic",
     "Promoted": "Traffic",
     "Approved": "Other",
+    "RegimeCandidate": "Other",
     "Replaced": "Ended",
     "DriftDetected": "Other",
     "DriftEnded": "Other",

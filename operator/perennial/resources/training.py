@@ -69,6 +69,7 @@ def build_task(attempt: Attempt) -> TrainingTask:
             confidence=resolved.promotion.confidence,
             previous_holdout_until=resolved.previous_holdout_until,
         ),
+        regime=resolved.regime,
         seed=training.seed,
         threads=cpu_threads(training.resources),
         store=store_root(resolved.artifacts),

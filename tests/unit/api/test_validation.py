@@ -191,11 +191,7 @@ GATEWAY = {"provider": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "pub
         (ModelDeploymentSpec, MODEL | {"algorithm": {"name": "nhits"}}, ["spec.algorithm.name"]),
         (ModelDeploymentSpec, MODEL | {"algorithm": {"name": "patchtst"}}, ["spec.algorithm.name"]),
         (ModelDeploymentSpec, MODEL | {"traffic": GATEWAY}, ["spec.traffic.provider"]),
-        (
-            ModelDeploymentSpec,
-            MODEL | {"drift": {}, "regime": {"column": "ret_1"}},
-            ["spec.regime"],
-        ),
+        (ModelDeploymentSpec, MODEL | {"drift": {}, "regime": {"column": "ret_1"}}, []),
         (ModelDeploymentSpec, MODEL | {"health": {"falseAlarmEvery": "30d"}}, ["spec.health.falseAlarmEvery"]),
         (ModelDeploymentSpec, MODEL | {"rollback": {"window": "9d", "minPairs": 50}}, []),
         (
@@ -206,7 +202,7 @@ GATEWAY = {"provider": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "pub
         (RetrainPolicySpec, {}, []),
         (RetrainPolicySpec, {"triggers": {"schedule": {"every": "1d"}, "health": {}, "newSamples": {}}}, []),
         (RetrainPolicySpec, {"triggers": {"drift": {}}}, []),
-        (RetrainPolicySpec, {"triggers": {"regime": {}}}, ["spec.triggers.regime"]),
+        (RetrainPolicySpec, {"triggers": {"regime": {}}, "training": {"dataWindows": {"Regime": "180d"}}}, []),
         (RetrainPolicySpec, {"promotion": {"metric": {"type": "Composite"}}}, ["spec.promotion.metric.type"]),
         (ModelVersionSpec, {"modelDeployment": "m"}, []),
         (

@@ -1,7 +1,7 @@
 """Series on /metrics: there while their object is, and never a zero for what is not known."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,6 +15,7 @@ from perennial.api.model_deployment_status import (
     HealthStatus,
     Interval,
     ModelDeploymentStatus,
+    RegimeStatus,
 )
 from perennial.api.retrain_policy import Plan, PlannedJob, RetrainPolicyStatus
 
@@ -40,9 +41,18 @@ CANARY = CanaryStatus(
     evidence=Evidence(pairs=10, effective_pairs=7, e_value=3.0, harm=0.5),
 )
 DRIFT = DriftStatus(state="Suspected", features=[FeatureDrift(name="x", psi=0.5, q_value=0.01, sign="PSI")])
+REGIME = RegimeStatus(
+    state="Changed",
+    current="Turbulent",
+    trained_on="Calm",
+    candidate="Turbulent",
+    candidate_since=NOW - timedelta(hours=6),
+    evidence_until=NOW,
+)
 STATUS = ModelDeploymentStatus(
     health=HEALTH,
     drift=DRIFT,
+    regime=REGIME,
     canary=CANARY,
     conditions=with_condition([], "StoreReady", "True", "Answers", "", generation=1, now=NOW),
 )
@@ -80,6 +90,10 @@ def test_a_model_s_gauges_say_what_is_known() -> None:
         "perennial_samples_resolved{}": 3000,
         "perennial_samples_overdue{}": 11,
         "perennial_samples_late{}": 5,
+        'perennial_regime{,state="Calm"}': 0,
+        'perennial_regime{,state="Normal"}': 0,
+        'perennial_regime{,state="Turbulent"}': 1,
+        "perennial_regime_candidate_seconds{}": 6 * 3600,
         "perennial_canary_weight_ratio{}": 0.25,
         "perennial_canary_observed_weight_ratio{}": 0.24,
         "perennial_canary_evidence{}": 3,
@@ -115,6 +129,23 @@ def test_a_store_that_gives_no_answer_is_not_ready(status: ConditionStatus, valu
     conditions = with_condition([], "StoreReady", status, "R", "", generation=1, now=NOW)
     metrics.show_model("ns", "m", ModelDeploymentStatus(conditions=conditions))
     assert series(metrics, MODEL)[f"perennial_store_ready{{{MODEL}}}"] == value
+
+
+def test_a_regime_without_a_candidate_has_none_that_lasts_and_in_between_none_holds() -> None:
+    metrics = Metrics()
+    between = RegimeStatus(state="AsTrained", trained_on="Calm", evidence_until=NOW)
+    metrics.show_model("ns", "m", ModelDeploymentStatus(regime=between))
+    found = {name: value for name, value in series(metrics, MODEL).items() if "regime" in name}
+    assert len(found) == 4
+    assert set(found.values()) == {0}
+
+
+@pytest.mark.parametrize("regime", [None, RegimeStatus(**{**REGIME.model_dump(), "state": "Unknown"})])
+def test_a_regime_that_is_not_known_has_no_series(regime: RegimeStatus | None) -> None:
+    metrics = Metrics()
+    metrics.show_model("ns", "m", STATUS)
+    metrics.show_model("ns", "m", ModelDeploymentStatus(regime=regime))
+    assert not [name for name in series(metrics, MODEL) if "regime" in name]
 
 
 def test_what_happens_is_counted_under_its_labels() -> None:

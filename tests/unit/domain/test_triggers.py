@@ -1,13 +1,15 @@
 """Triggers, one row a case: what is known of a model, and the strongest reason to retrain it."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.domain.models import CREATED, DAY, EVIDENCE, HOUR, NOW, counts, health, model, policy, poor
 
-from perennial.api.model_deployment_status import DriftState, DriftStatus
+from perennial.api.model_deployment_status import DriftState, DriftStatus, RegimeStatus
 from perennial.api.model_version import Trigger
 from perennial.domain.triggers import ModelView, decide_trigger, held_back
 
@@ -16,11 +18,26 @@ BEGUN = CREATED - 6 * HOUR
 SCHEDULE = {"triggers": {"schedule": {"every": "24h"}}}
 SAMPLES = {"triggers": {"newSamples": {"atLeast": 3000}}}
 DRIFTS = {"triggers": {"drift": {}}}
+REGIME = {"triggers": {"regime": {"sustainedFor": "3d"}}}
+SECOND = timedelta(seconds=1)
 
 
 def drift(state: DriftState) -> DriftStatus:
     """What the newest windows say."""
     return DriftStatus(state=state, reason="FeaturesDrifted", message="1 of 3 columns", evidence_until=NOW - HOUR)
+
+
+def regime(lasted: timedelta, **changes: Any) -> RegimeStatus:
+    """Trained on Calm, Turbulent for so long before the newest point."""
+    usual = {
+        "state": "Changed",
+        "candidate": "Turbulent",
+        "candidate_since": EVIDENCE - lasted,
+        "trained_on": "Calm",
+        "evidence_until": EVIDENCE,
+        "version": "m-v1",
+    }
+    return RegimeStatus.model_validate(usual | changes)
 
 
 CASES: list[tuple[str, dict[str, Any], ModelView, tuple[str, str, str] | None]] = [
@@ -67,6 +84,40 @@ CASES: list[tuple[str, dict[str, Any], ModelView, tuple[str, str, str] | None]] 
         DRIFTS | {"triggers": {"health": {}, "drift": {}}},
         model(health=health("Degraded"), drift=drift("Drifting")),
         ("Health", "High", "HealthDegraded"),
+    ),
+    ("a regime that has lasted: medium", REGIME, model(regime=regime(3 * DAY)), ("Regime", "Medium", "RegimeChanged")),
+    ("a regime that has lasted a second less", REGIME, model(regime=regime(3 * DAY - SECOND)), None),
+    ("a regime that has lasted, and regimes are no trigger", {}, model(regime=regime(9 * DAY)), None),
+    (
+        "a regime that is no longer known never triggers",
+        REGIME,
+        model(regime=regime(9 * DAY, state="Unknown")),
+        None,
+    ),
+    ("the regime that it was trained on", REGIME, model(regime=RegimeStatus(state="AsTrained")), None),
+    (
+        "a regime of which the last attempt knew that it had lasted, whatever came of it",
+        REGIME,
+        model(regime=regime(9 * DAY), last_evidence_until=EVIDENCE - 6 * DAY),
+        None,
+    ),
+    (
+        "a regime of which the last attempt knew that it had begun",
+        REGIME,
+        model(regime=regime(9 * DAY), last_evidence_until=EVIDENCE - 6 * DAY - SECOND),
+        ("Regime", "Medium", "RegimeChanged"),
+    ),
+    (
+        "a regime that has lasted, without outcomes to learn it from",
+        REGIME,
+        model(regime=regime(9 * DAY), counts=counts(199)),
+        None,
+    ),
+    (
+        "declining in another regime: health says more",
+        {"triggers": {"health": {}, "regime": {}}},
+        model(health=health("Healthy", trend="Declining"), regime=regime(9 * DAY)),
+        ("Trend", "Medium", "TrendDeclining"),
     ),
     ("enough new samples: low", SAMPLES, model(), ("NewSamples", "Low", "NewSamples")),
     ("one sample less is not enough", SAMPLES, model(counts=counts(2999)), None),
@@ -151,6 +202,41 @@ def test_a_reason_carries_the_evidence_that_it_rests_on() -> None:
     assert on_health.evidence_until == EVIDENCE
     assert on_health.message == "WinRateBelowMinimum: win rate 45.0%"
     assert by_hand.evidence_until == NOW - 5 * HOUR
+
+
+def test_a_change_of_regime_is_told_with_both_regimes_and_rests_on_the_newest_point() -> None:
+    found = decide_trigger(policy(**REGIME), model(regime=regime(4 * DAY)), BEGUN, NOW)
+    assert found is not None
+    assert found.evidence_until == EVIDENCE
+    assert found.message == (
+        "Turbulent began at 2026-02-25 07:00 UTC and has lasted 3d or longer without a return to Calm, "
+        "which m-v1 was trained on"
+    )
+
+
+def test_a_change_that_was_tried_is_not_held_back_for_want_of_outcomes() -> None:
+    tried = model(regime=regime(9 * DAY), last_evidence_until=EVIDENCE - DAY, counts=counts(0))
+    assert held_back(policy(**REGIME), tried, BEGUN, NOW) is None
+
+
+@given(attempt=st.integers(0, 40 * 24), later=st.integers(1, 40 * 24), sustained=st.integers(0, 20))
+def test_one_change_starts_one_training_and_a_later_other_one_another(attempt: int, later: int, sustained: int) -> None:
+    """However late the first attempt was, and however soon the next change came."""
+    spec = policy(triggers={"regime": {"sustainedFor": f"{sustained}d"}})
+    change = EVIDENCE - 60 * DAY
+    seen = _seen(change, change + (attempt + 24 * sustained) * HOUR)
+    first = decide_trigger(spec, model(regime=seen, last_evidence_until=change - HOUR), BEGUN, NOW)
+    assert first is not None
+    assert first.evidence_until is not None
+    again = _seen(change, first.evidence_until + later * HOUR)
+    assert decide_trigger(spec, model(regime=again, last_evidence_until=first.evidence_until), BEGUN, NOW) is None
+    other_began = first.evidence_until + later * HOUR
+    other = _seen(other_began, other_began + sustained * DAY, candidate="Normal")
+    assert decide_trigger(spec, model(regime=other, last_evidence_until=first.evidence_until), BEGUN, NOW) is not None
+
+
+def _seen(began: datetime, until: datetime, **changes: Any) -> RegimeStatus:
+    return regime(timedelta(0), candidate_since=began, evidence_until=until, **changes)
 
 
 def test_what_is_held_back_for_want_of_new_outcomes_is_known() -> None:

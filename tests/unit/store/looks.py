@@ -12,6 +12,7 @@ from tests.unit.store.reference import (
     expected_counts,
     expected_health,
     expected_pairs,
+    expected_series,
     record,
 )
 
@@ -73,8 +74,13 @@ async def assert_looks_agree(url: str, seed: int, decision: Decision) -> None:
             )
         counts = await store.observe_counts(contract, since=since, now=until)
         assert counts == expected_counts(recorded, contract, since=since, now=until)
+        for limit in (1, 50, 1000):
+            series = await store.observe_series(contract, "x", until=until, limit=limit)
+            whole = expected_series(recorded, contract, until=until, limit=limit)
+            assert (series.at, series.visible_until) == (whole.at, whole.visible_until)
+            assert series.mean == pytest.approx(whole.mean, rel=1e-9, abs=1e-12)
     store.close()
-    assert set(seen) == {"health", "pairs", "counts"}
+    assert set(seen) == {"health", "pairs", "counts", "series"}
 
 
 def _flat(look: object) -> list[float]:

@@ -1,5 +1,6 @@
 """The looks once more, row by row in plain Python, and the random stores that both are asked about."""
 
+import math
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from perennial.domain.evidence import (
     PairBlock,
     PairLook,
     SampleCounts,
+    SeriesLook,
     VersionBlock,
 )
 from perennial_contract.samples import Decision, SampleContract
@@ -31,6 +33,7 @@ class Sample:
     target: int | None = None
     reward: float | None = None
     resolved_at: datetime | None = None
+    x: float | None = None
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Recorded:
 
     def write(self, engine: Engine, contract: SampleContract) -> None:
         """Creates the tables and fills them."""
-        samples = samples_table(contract.table, ("block", "bin", "User"))
+        samples = samples_table(contract.table, ("block", "bin", "User", "x"))
         predictions = predictions_table(contract.predictions_table)
         for table in (samples, predictions, reports_table()):
             table.metadata.create_all(engine)
@@ -76,6 +79,7 @@ def record(seed: int, count: int, label_delay: timedelta) -> Recorded:
             sample.reward = dice.choice([None, 0.0, dice.gauss(0, 0.02)])
             sample.resolved_at = dice.choice([None, sample.at + label_delay * dice.choice([0.5, 1.0, 1.05, 1.5])])
         predicted_at = sample.at
+        sample.x = dice.choice([None, math.nan, math.inf, -1e101, *(dice.gauss(0, 1) for _ in range(4))])
         if dice.random() < 0.05:
             sample.at = None
         if dice.random() < 0.95:
@@ -227,6 +231,17 @@ def expected_counts(recorded: Recorded, contract: SampleContract, *, since: date
         oldest_since=min(times, default=None),
         visible_until=visible,
     )
+
+
+def expected_series(recorded: Recorded, contract: SampleContract, *, until: datetime, limit: int) -> SeriesLook:
+    """Of the feature x."""
+    visible = until - contract.label_delay
+    values: dict[datetime, list[float]] = defaultdict(list)
+    for sample in recorded.samples.values():
+        if sample.at is not None and sample.at <= visible and sample.x is not None and abs(sample.x) <= 1e100:
+            values[sample.at].append(sample.x)
+    newest = sorted(values)[-limit:]
+    return SeriesLook(tuple(newest), tuple(sum(values[at]) / len(values[at]) for at in newest), visible)
 
 
 def _counts(decision: Decision, sample: Sample) -> bool:

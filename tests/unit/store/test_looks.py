@@ -4,15 +4,24 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from tests.unit.store.drift_looks import assert_drift_agrees
 from tests.unit.store.looks import CASES, DRIVERS, assert_looks_agree
 from tests.unit.store.reference import CANARY, MODEL, STABLE, START, Prediction, Recorded
 
 from perennial.adapters.store.engine import open_engine
-from perennial.adapters.store.queries import build_counts_query, build_health_query, build_pairs_query
+from perennial.adapters.store.queries import (
+    build_counts_query,
+    build_health_query,
+    build_pairs_query,
+    build_series_query,
+)
 from perennial.adapters.store.schema import predictions_table, samples_table
 from perennial.adapters.store.store import SqlSampleStore
+from perennial.domain.evidence import StoreMisconfigured
 from perennial_contract.samples import Decision, SampleContract
+
+CONTRACT = SampleContract(label_delay=timedelta(seconds=1))
 
 
 @pytest.mark.parametrize(("seed", "decision"), CASES)
@@ -70,7 +79,31 @@ def test_models_share_their_compiled_statements() -> None:
             sides = {"stable": f"v{number}", "canary": f"c{number}", "step_since": START}
             pairs = build_pairs_query(contract, decision, model=f"m{number}", **sides, **times)
             counts = build_counts_query(contract.table, contract.label_delay, since=START, now=START)
-            for query in (health, pairs, counts):
+            series = build_series_query(contract, "x", until=START, limit=1000 + number)
+            for query in (health, pairs, counts, series):
                 caching.execute(query).all()
     engine.dispose()
-    assert len(compiled) == 3
+    assert len(compiled) == 4
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("gone", "'samples' has no column 'gone': run `perennial store init --features gone`, or name another one"),
+        ("venue", "'venue' is of type TEXT: name a numeric column"),
+        ("open", "'open' is of type BOOLEAN: name a numeric column"),
+    ],
+)
+async def test_a_column_that_tells_no_regime_is_named(tmp_path: Path, column: str, message: str) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    engine = open_engine(url, DRIVERS)
+    Recorded().write(engine, CONTRACT)
+    with engine.begin() as connection:
+        for name, kind in (("venue", "TEXT"), ("open", "BOOLEAN")):
+            connection.execute(text(f"ALTER TABLE samples ADD COLUMN {name} {kind}"))
+    engine.dispose()
+    store = SqlSampleStore(url, drivers=DRIVERS)
+    with pytest.raises(StoreMisconfigured) as caught:
+        await store.observe_series(CONTRACT, column, until=START, limit=1000)
+    store.close()
+    assert str(caught.value) == f"spec.regime.column: {message}"

@@ -37,6 +37,17 @@ def test_repeated_values_merge_bins_and_none_is_empty() -> None:
     assert len(found.shares) == len(found.edges) + 1 == len(found.effective_rows)
 
 
+@pytest.mark.parametrize("values", range(2, 12))
+def test_no_bin_is_empty_however_few_values_there_are(values: int) -> None:
+    """An edge between two of them would cut off a bin of nothing, whose mean score is no number."""
+    rng = np.random.default_rng(values)
+    scores = rng.choice(rng.random(values), 200)
+    found = profile_scores(np.arange(200), scores, (rng.random(200) < 0.5).astype(float))
+    assert found is not None
+    assert all(share > 0 for share in found.shares)
+    assert list(found.mean_scores) == sorted(found.mean_scores)
+
+
 @pytest.mark.parametrize("value", [0.0, 5.0])
 def test_a_constant_feature_has_one_bin(value: float) -> None:
     found = profile(np.full(100, value))

@@ -107,6 +107,16 @@ def _check_features(contract: SampleContract, columns: Columns) -> None:
         raise StoreMisconfigured("samples.features", f"{contract.table!r} has no numeric column beside its own", fix)
 
 
+def check_series(connection: Connection, table: str, name: str) -> None:
+    """Raises StoreMisconfigured when a regime's column is missing, or no number."""
+    columns = columns_of(connection, table) or {}
+    if name not in columns:
+        fix = f"run `perennial store init --features {name}`, or name another one"
+        raise StoreMisconfigured("spec.regime.column", f"{table!r} has no column {name!r}", fix)
+    if not isinstance(columns[name], NUMERIC) or isinstance(columns[name], Boolean):
+        raise StoreMisconfigured("spec.regime.column", f"{name!r} is of type {columns[name]}", "name a numeric column")
+
+
 def _check_zones(table: str, columns: Columns) -> None:
     for name in ("at", "resolved_at"):
         kind = columns.get(name)

@@ -82,6 +82,11 @@ def score_of(predictions: FromClause) -> ColumnElement[float]:
     return cast(predictions.c.score, Float(53))
 
 
+def double_of(feature: ColumnElement[Any]) -> ColumnElement[float]:
+    """A feature as a double, also where a user's own table holds integers or decimals."""
+    return cast(feature, Float(53))
+
+
 def reward_of(samples: FromClause) -> ColumnElement[float]:
     """The long side's reward as a double, also where a user's own table holds decimals."""
     return cast(samples.c.reward, Float(53))

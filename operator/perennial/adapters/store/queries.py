@@ -25,6 +25,7 @@ from perennial.adapters.store.expressions import (
     acts,
     bin_of,
     block_of,
+    double_of,
     earned,
     is_evidence,
     is_late,
@@ -34,6 +35,7 @@ from perennial.adapters.store.expressions import (
     wins,
 )
 from perennial.adapters.store.schema import predictions_table, samples_table
+from perennial_contract.regime import LARGEST
 from perennial_contract.samples import Decision, SampleContract
 
 HEALTH_SUMS = (
@@ -241,3 +243,16 @@ def build_counts_query(table: str, label_delay: timedelta, *, since: datetime, n
         func.min(samples.c.at).filter(fresh).label("oldest_since"),
     )
     return select(*counts).where(samples.c.at <= now)
+
+
+def build_series_query(contract: SampleContract, column: str, *, until: datetime, limit: int) -> Select[Any]:
+    """Rows (at, mean), newest first. NaN is out of range: PostgreSQL holds it for greater than any number."""
+    samples = samples_table(contract.table, (column,))
+    value = double_of(samples.c[column])
+    return (
+        select(samples.c.at, func.avg(value).label("mean"))
+        .where(samples.c.at <= until - contract.label_delay, value.between(-LARGEST, LARGEST))
+        .group_by(samples.c.at)
+        .order_by(samples.c.at.desc())
+        .limit(limit)
+    )

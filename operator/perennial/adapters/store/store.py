@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
-from perennial.adapters.store.checks import RecordedBy, check_tables
+from perennial.adapters.store.checks import RecordedBy, check_series, check_tables
 from perennial.adapters.store.drift import DriftQuestion, count_windows
 from perennial.adapters.store.engine import (
     POOL_SIZE,
@@ -24,6 +24,7 @@ from perennial.adapters.store.queries import (
     build_counts_query,
     build_health_query,
     build_pairs_query,
+    build_series_query,
 )
 from perennial.adapters.store.reading import read_health, read_pairs
 from perennial.adapters.store.schema import reports_table
@@ -33,6 +34,7 @@ from perennial.domain.evidence import (
     PairLook,
     ReportRow,
     SampleCounts,
+    SeriesLook,
     StoreUnavailable,
 )
 from perennial_contract.profile import ReferenceProfile
@@ -155,6 +157,21 @@ class SqlSampleStore:
         """The samples of some windows in the bins of a profile, and the version's live scores."""
         question = DriftQuestion(contract, profile, model, version, span)
         return await self._look("drift", lambda connection: count_windows(connection, question))
+
+    async def observe_series(self, contract: SampleContract, column: str, *, until: datetime, limit: int) -> SeriesLook:
+        """The newest ``limit`` timestamps at which a feature was known, and its mean over the series at each."""
+        query = build_series_query(contract, column, until=until, limit=limit)
+
+        def look(connection: Connection) -> Sequence[Row[Any]]:
+            check_series(connection, contract.table, column)
+            return connection.execute(query).all()
+
+        rows = (await self._look("series", look))[::-1]
+        return SeriesLook(
+            at=tuple(row.at for row in rows),
+            mean=tuple(float(row.mean) for row in rows),
+            visible_until=until - contract.label_delay,
+        )
 
     async def read_report(self, version_uid: str) -> ReportRow | None:
         """The trainer's report on a version; None until it has written one."""
