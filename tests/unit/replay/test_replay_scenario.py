@@ -85,9 +85,9 @@ def test_a_model_that_no_policy_selects_is_named(tmp_path: Path) -> None:
 
 
 def test_what_has_no_effect_yet_is_told(tmp_path: Path) -> None:
-    model = {**MODEL, "spec": merged(MODEL["spec"], {"artifacts": {"deletionPolicy": "Delete"}})}
-    [told] = read_scenario([write(tmp_path / "book.yaml", model, POLICY)]).without_effect
-    assert told.startswith("ModelDeployment default/m: spec.drift")
+    policy = {**POLICY, "spec": merged(POLICY["spec"], {"promotion": {"metric": {"type": "Composite"}}})}
+    [told] = read_scenario([write(tmp_path / "book.yaml", MODEL, policy)]).without_effect
+    assert told.startswith("RetrainPolicy default/book: spec.promotion.metric.type")
 
 
 @pytest.mark.parametrize(
