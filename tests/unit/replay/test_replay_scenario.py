@@ -87,7 +87,7 @@ def test_a_model_that_no_policy_selects_is_named(tmp_path: Path) -> None:
 def test_what_has_no_effect_yet_is_told(tmp_path: Path) -> None:
     policy = {**POLICY, "spec": merged(POLICY["spec"], {"promotion": {"metric": {"type": "Composite"}}})}
     [told] = read_scenario([write(tmp_path / "book.yaml", MODEL, policy)]).without_effect
-    assert told.startswith("RetrainPolicy default/book: spec.promotion.metric.type")
+    assert told.startswith("RetrainPolicy default/p: spec.promotion.metric.type")
 
 
 @pytest.mark.parametrize(
