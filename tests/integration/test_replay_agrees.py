@@ -27,22 +27,38 @@ from perennial.replay.predictions import Predictions
 from perennial.replay.runner import Watcher
 from perennial.replay.simulation import Simulation
 
-ROWS, TURN, SEED = 1300, 800, 5
-RUN_UP = timedelta(hours=320)
+ROWS, TURN, SEED = 2100, 1600, 5
+RUN_UP = timedelta(hours=1120)
 """History that is there when the model is declared."""
+LOUD = (slice(900, 1000), slice(1400, ROWS))
+"""Hours of another regime, by the feature that tells nothing else."""
 LOOK_EVERY = timedelta(hours=8)
 TAKES = timedelta(minutes=15)
 CHANGES: dict[str, Any] = {
     "canary": {"minOutcomes": 15},
+    "regime": {"column": "noise"},
     "server": {"podTemplate": {"spec": {"nodeSelector": NOWHERE}}},
 }
 PROMOTION = {"deployAbove": 10.0}
 """Whoever beats a champion has to earn it as a canary."""
-TRAINING = {"image": "nowhere.invalid/trainer:none", "resources": {"requests": {"cpu": "1000"}}}
+TRIGGERS = {"regime": {"sustainedFor": "2d"}}
+TRAINING = {
+    "dataWindows": {"Regime": "15d"},
+    "image": "nowhere.invalid/trainer:none",
+    "resources": {"requests": {"cpu": "1000"}},
+}
+
+
+def market() -> list[Row]:
+    """The market of `turning_market`, with regimes."""
+    rows = turning_market(ROWS, TURN, SEED)
+    for row in (row for part in LOUD for row in rows[part]):
+        row["noise"] *= 5
+    return rows
 
 
 def shifted(rows: list[Row], start: datetime) -> list[Row]:
-    """The market of `turning_market` with its first hour at another instant."""
+    """The market with its first hour at another instant."""
     by = start - rows[0]["at"]
     return [{**row, "at": row["at"] + by, "resolved_at": row["resolved_at"] + by} for row in rows]
 
@@ -79,12 +95,13 @@ def namespace_of(cluster: Cluster, api: Api, database: str, folder: Path) -> Ite
 def test_the_operator_does_what_its_replay_did(cluster: Cluster, api: Api, postgres_url: str, tmp_path: Path) -> None:
     secret = {"readUrlFrom": {"name": "samples-store"}, "writeUrlFrom": {"name": "samples-store"}}
     model = {**MODEL, "spec": merged(merged(MODEL["spec"], CHANGES), {"samples": secret})}
-    policy = {**POLICY, "spec": merged(POLICY["spec"], {"training": TRAINING, "promotion": PROMOTION})}
+    changes = {"training": TRAINING, "promotion": PROMOTION, "triggers": TRIGGERS}
+    policy = {**POLICY, "spec": merged(POLICY["spec"], changes)}
     with namespace_of(cluster, api, postgres_url, tmp_path) as world:
         api.create(MODEL_DEPLOYMENT, world.namespace, model)
         created = api.create(RETRAIN_POLICY, world.namespace, policy)
         since = datetime.fromisoformat(created["metadata"]["creationTimestamp"])
-        rows = shifted(turning_market(ROWS, TURN, SEED), since - RUN_UP + timedelta(minutes=30))
+        rows = shifted(market(), since - RUN_UP + timedelta(minutes=30))
 
         for document in (model, policy):
             document["metadata"] = {**document["metadata"], "namespace": world.namespace}
@@ -120,11 +137,15 @@ def test_the_operator_does_what_its_replay_did(cluster: Cluster, api: Api, postg
             assert told.get(name) == expected.get(name), name
         reasons = {reason for events in told.values() for reason, _ in events}
         lived = {"PlanMade", "VerdictDeploy", "VerdictCanary", "VerdictKeep", "CanaryStep", "Promoted", "Replaced"}
+        lived |= {"RegimeCandidate"}
         assert lived <= reasons, "the stream leads through every part of the loop"
 
         left = {v["metadata"]["name"]: v["spec"]["trigger"] for v in api.list(MODEL_VERSION, world.namespace)}
         objects = list(book.simulation.cluster.all())
         assert left == {v["metadata"]["name"]: v["spec"]["trigger"] for kind, v in objects if kind is MODEL_VERSION}
-        health = world.status(MODEL_DEPLOYMENT, "m")["health"]
+        assert "Regime" in {trigger["type"] for trigger in left.values()}
+        status = world.status(MODEL_DEPLOYMENT, "m")
         [simulated] = [body for kind, body in objects if kind is MODEL_DEPLOYMENT]
-        assert health == simulated["status"]["health"]
+        assert status["regime"]["state"] != "Unknown"
+        for monitor in ("health", "regime"):
+            assert status[monitor] == simulated["status"][monitor]

@@ -65,6 +65,22 @@ def test_both_databases_give_the_same_arrays(filled: str, tmp_path: Path) -> Non
     assert np.isnan(ours.reward).sum() == 1
 
 
+def test_both_databases_give_the_same_series(filled: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path).fill(odd_market())
+    for url, texts in ((filled, ("'NaN'", "'Infinity'")), (bench.url, ("NULL", "9e999"))):
+        for row, text in zip((20, 21), texts, strict=True):
+            execute(url, f"UPDATE samples SET noise = {text} WHERE id = 'btc-{row}'")
+    found = []
+    for url in (filled, bench.url):
+        with open_source(url) as source:
+            table, task = inspect_table(source, bench.task()), bench.task()
+            found.append(source.series("samples", table.types, "noise", task.visible_until, 900))
+    ours, theirs = found
+    assert len(ours.at) == 900
+    assert (ours.at == theirs.at).all()
+    assert ours.mean == pytest.approx(theirs.mean, rel=1e-12)
+
+
 def train(bench: Bench, url: str) -> int:
     """Exit code of the command, run as a Job would."""
     (bench.folder / "task.json").write_text(bench.task().to_json())

@@ -31,17 +31,29 @@ class Chain:
     """(k,)"""
 
 
-def fit_chain(values: FloatArray, k: int, seed: int) -> Chain | None:
-    """Maximum likelihood by expectation and maximisation over statsmodels' smoother; None where it does not converge.
+def fit_best(values: FloatArray, most: int, seed: int) -> Chain | None:
+    """With the number of states, 2 to ``most``, that the data pays for; None where none of them converges.
 
-    Its own `fit` climbs by numerical gradients, ten times as long, to no better place. Short runs from several starts,
-    a long one of the best: Biernacki, Celeux & Govaert, "Choosing starting values for the EM algorithm for getting
-    the highest likelihood in multivariate Gaussian mixture models" (Computational Statistics & Data Analysis, 2003).
+    Schwarz, "Estimating the dimension of a model" (Annals of Statistics, 1978). Without a price, a state too many holds
+    a point or two, or takes turns with another one.
 
     Args:
         values: (n,) of mean 0 and variance 1.
-        k: how many states.
+        most: states.
         seed: of the starts.
+    """
+    fitted = [(fit_chain(values, k, seed), k) for k in range(2, most + 1)]
+    priced = [(found[1] - k * (k + 1) / 2 * np.log(len(values)), found[0]) for found, k in fitted if found]
+    return max(priced, key=lambda one: one[0])[1] if priced else None
+
+
+def fit_chain(values: FloatArray, k: int, seed: int) -> tuple[Chain, float] | None:
+    """Maximum likelihood of k states, and its logarithm, by expectation and maximisation over statsmodels' smoother.
+
+    None where it does not converge. The library's own `fit` climbs by numerical gradients, ten times as long, to no
+    better place. Short runs from several starts, a long one of the best: Biernacki, Celeux & Govaert, "Choosing
+    starting values for the EM algorithm for getting the highest likelihood in multivariate Gaussian mixture models"
+    (Computational Statistics & Data Analysis, 2003).
     """
     rng = np.random.default_rng(seed)
     climb = partial(_climb, load_model(values, k), values)
@@ -52,10 +64,10 @@ def fit_chain(values: FloatArray, k: int, seed: int) -> Chain | None:
             likely = [run for run in runs if np.isfinite(run[1])]
             if not likely:
                 return None
-            chain, _, converged = climb(max(likely, key=lambda run: run[1])[0], _LONG)
+            chain, likelihood, converged = climb(max(likely, key=lambda run: run[1])[0], _LONG)
     except (ValueError, RuntimeError):  # a chain that has no stationary distribution
         return None
-    return chain if converged and _is_sound(chain) else None
+    return (chain, likelihood) if converged else None
 
 
 def load_model(values: FloatArray, k: int) -> Any:
@@ -67,7 +79,7 @@ def load_model(values: FloatArray, k: int) -> Any:
 
 
 def _start(values: FloatArray, k: int, rng: np.random.Generator | None) -> Chain:
-    """The terciles of what values are off by, each left once in 20 points; with ``rng`` something else around that."""
+    """k parts of what values are off by, each left once in 20 points; with ``rng`` something else around that."""
     parts = np.array_split(np.sort(np.abs(values - np.median(values))), k)
     spread = np.array([max(float((part**2).mean()), _LEAST_VARIANCE) for part in parts])
     leaving = 0.05

@@ -8,7 +8,7 @@ from perennial_contract.profile import REGIMES, RegimeProfile, RegimeState
 from perennial_contract.regime import filter_states, hold_states, likeliest_of
 from perennial_contract.task import RegimeRule
 from perennial_trainer.instants import to_instant
-from perennial_trainer.markov import cut_terciles, fit_chain
+from perennial_trainer.markov import cut_terciles, fit_best
 from perennial_trainer.progress import log
 from perennial_trainer.reading import FloatArray
 from perennial_trainer.series import Series
@@ -36,15 +36,16 @@ def fit_regime(rule: RegimeRule, series: Series, seed: int) -> RegimeProfile | N
         log.info("no regimes of %s: it does not vary", rule.column)
         return None
     standard = (values - centre) / scale
-    fitted = fit_chain(standard, len(REGIMES), seed)
+    fitted = fit_best(standard, len(REGIMES), seed)
     chain = fitted or cut_terciles(standard, len(REGIMES))
     order = np.argsort(chain.variance, kind="stable")
+    names = REGIMES if len(order) == len(REGIMES) else (REGIMES[0], REGIMES[-1])
     profile = RegimeProfile(
         column=rule.column,
         method="MarkovSwitching" if fitted else "VolatilityTerciles",
         states=tuple(
             RegimeState(name=name, mean=_round(centre + scale * mean), deviation=_round(scale * np.sqrt(variance)))
-            for name, mean, variance in zip(REGIMES, chain.mean[order], chain.variance[order], strict=True)
+            for name, mean, variance in zip(names, chain.mean[order], chain.variance[order], strict=True)
         ),
         transition=tuple(tuple(map(_round, row)) for row in chain.transition[np.ix_(order, order)]),
         points=len(values),
@@ -59,10 +60,10 @@ def fit_regime(rule: RegimeRule, series: Series, seed: int) -> RegimeProfile | N
 
 
 def _last_state(profile: RegimeProfile, values: FloatArray) -> str:
-    """The state that was entered last; the likeliest where none ever was."""
+    """The state that the series is in at its end; the likeliest while it is in between."""
     probabilities = filter_states(profile, values.tolist())
-    entered = (state for state in reversed(hold_states(probabilities)) if state is not None)
-    return profile.states[next(entered, likeliest_of(probabilities[-1]))].name
+    held = hold_states(probabilities)[-1]
+    return profile.states[likeliest_of(probabilities[-1]) if held is None else held].name
 
 
 def _round(value: float) -> float:

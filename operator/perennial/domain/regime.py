@@ -1,6 +1,6 @@
 """Is the market still in the regime that the stable version was trained on? Told from the newest points alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from perennial.api.model_deployment_status import RegimeStatus
 from perennial.domain.evidence import SeriesLook
 from perennial_contract.durations import format_duration
 from perennial_contract.profile import RegimeProfile
-from perennial_contract.regime import filter_states, hold_states, likeliest_of
+from perennial_contract.regime import ENTER, filter_states, hold_states, likeliest_of
 
 SETTLING = 100
 """Points that a filter is given to forget where it began; it takes 46 on 33 years of S&P 500 shares by the day."""
@@ -72,7 +72,8 @@ def _judge(profile: RegimeProfile, look: SeriesLook, version: str, before: Regim
     state = held[-1] if held[-1] is not None else likeliest_of(probabilities[-1])
     share = probabilities[-1][state]
     regimes = [None if s is None else names[s] for s in held]
-    candidate = _candidate(profile, look.at[SETTLING:], regimes[SETTLING:], before)
+    shares = [dict(zip(names, point, strict=True)) for point in probabilities[SETTLING:]]
+    candidate = _candidate(profile, look.at[SETTLING:], regimes[SETTLING:], shares, before)
     place = f"in {names[state]}" if held[-1] is not None else f"in between, {names[state]} likeliest"
     figure = f"{profile.column} is {place} ({share:.0%})"
     trained = f"{version} was trained on {profile.trained_on}"
@@ -94,30 +95,34 @@ def _judge(profile: RegimeProfile, look: SeriesLook, version: str, before: Regim
 
 
 def _candidate(
-    profile: RegimeProfile, at: Sequence[datetime], regimes: Sequence[str | None], before: RegimeStatus | None
+    profile: RegimeProfile,
+    at: Sequence[datetime],
+    regimes: Sequence[str | None],
+    shares: Sequence[Mapping[str, float]],
+    before: RegimeStatus | None,
 ) -> Spell | None:
-    """The regime entered last since the training's data ended, unless it is the one that it ended in."""
-    found: Spell | None = None
-    elsewhere = last = profile.until
-    for moment, regime in zip(at, regimes, strict=True):
-        if moment <= profile.until or regime is None:
+    """The regime entered last since the training's data ended, unless it is the one that it ended in.
+
+    In between a candidate lasts on. It ends once all others together are as likely as one has to be to be entered: with
+    a return that is so, and where two others take turns and neither is entered.
+    """
+    found = _remembered(at, before)
+    judged = found.since if found else profile.until
+    for moment, regime, share in zip(at, regimes, shares, strict=True):
+        if moment <= judged:
             continue
-        if regime == profile.trained_on:
-            found, elsewhere = None, moment
-        elif found is None or regime != found.regime:
-            found, elsewhere = Spell(regime, moment), last
-        last = moment
-    known = _remembered(at, elsewhere, before)
-    if known is None or (found is not None and found.regime != known.regime):
-        return found
-    return known if found is None or known.since < found.since else found
+        if found and share[found.regime] < 1 - ENTER:
+            found = None
+        if found is None and regime not in (None, profile.trained_on):
+            found = Spell(str(regime), moment)
+    return found
 
 
-def _remembered(at: Sequence[datetime], elsewhere: datetime, before: RegimeStatus | None) -> Spell | None:
-    """The candidate of an earlier look that reaches into this one, unless the series has been elsewhere since."""
+def _remembered(at: Sequence[datetime], before: RegimeStatus | None) -> Spell | None:
+    """The candidate of an earlier look that reaches into this one."""
     if before is None or before.candidate is None or before.candidate_since is None or before.evidence_until is None:
         return None
-    joins = at[0] <= before.evidence_until and elsewhere < before.candidate_since <= at[-1]
+    joins = at[0] <= before.evidence_until and before.candidate_since <= at[-1]
     return Spell(before.candidate, before.candidate_since) if joins else None
 
 

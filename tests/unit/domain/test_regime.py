@@ -12,7 +12,7 @@ from tests.unit.domain.regimes import HOUR, SPEC, START, at, look, path, profile
 from perennial.api.model_deployment_status import RegimeStatus
 from perennial.domain.evidence import SeriesLook
 from perennial.domain.regime import decide_regime
-from perennial_contract.profile import RegimeProfile
+from perennial_contract.profile import RegimeProfile, RegimeState
 
 CALM = path(("Calm", 1500))
 CHANGED = path(("Calm", 1200), ("Turbulent", 300), seed=1)
@@ -60,6 +60,19 @@ def test_to_be_in_between_is_no_return() -> None:
     assert between.message.startswith("ret_1 is in between, ")
     assert (between.candidate, between.candidate_since) == (held.candidate, held.candidate_since)
     assert between.state == "Changed"
+
+
+def test_where_two_others_take_turns_the_candidate_is_over() -> None:
+    """Calm and Normal are hardly told apart here: it is in either of them, and surely not in Turbulent any more."""
+    alike = tuple(
+        RegimeState(name=name, mean=0.0, deviation=d)
+        for name, d in (("Calm", 1.0), ("Normal", 1.05), ("Turbulent", 5.0))
+    )
+    points = path(("Normal", 1200), ("Turbulent", 100), ("Normal", 100), seed=1)
+    fitted = {"states": alike, "transition": ((0.99, 0.005, 0.005), (0.005, 0.99, 0.005), (0.01, 0.01, 0.98))}
+    assert decide(look(points, 1300), **fitted).candidate == "Turbulent"
+    found = decide(look(points), **fitted)
+    assert (found.current, found.candidate, found.state) == (None, None, "AsTrained")
 
 
 def test_a_candidate_is_younger_than_the_data_of_the_version() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perennial_contract.profile import RegimeProfile
-from perennial_contract.regime import filter_states
+from perennial_contract.regime import filter_states, hold_states
 from perennial_contract.task import RegimeRule
 from perennial_trainer.markov import cut_terciles, fit_chain, load_model
 from perennial_trainer.reading import FloatArray
@@ -65,11 +65,33 @@ def test_the_filter_is_statsmodels_own() -> None:
 def test_the_fit_is_no_less_likely_than_the_library_s() -> None:
     values = walk(1_500, seed=2)
     standard = (values - values.mean()) / values.std()
-    chain = fit_chain(standard, 2, seed=0)
-    assert chain is not None
+    found = fit_chain(standard, 2, seed=0)
+    assert found is not None
+    chain, likelihood = found
     model = load_model(standard, 2)
     ours = model.loglike(np.concatenate([chain.transition[:, :-1].T.ravel(), chain.mean, chain.variance]))
+    assert ours == pytest.approx(likelihood)
     assert ours > model.fit(disp=False).llf - 0.05
+
+
+def test_a_market_of_two_volatilities_has_two_regimes() -> None:
+    """A third would hold a point or two, or split one of them."""
+    rng = np.random.default_rng(8)
+    found = fitted(np.repeat([0.01, 0.05, 0.01], [700, 200, 200]) * rng.normal(size=1_100))
+    assert found.method == "MarkovSwitching"
+    assert [state.name for state in found.states] == ["Calm", "Turbulent"]
+    assert [state.deviation for state in found.states] == pytest.approx([0.01, 0.05], rel=0.1)
+    assert found.trained_on == "Calm"
+
+
+def test_in_between_it_was_trained_on_the_likeliest() -> None:
+    """Not on one that was left long ago."""
+    rng = np.random.default_rng(4)
+    noise = rng.normal(size=1_100) * (rng.random(1_100) < 0.5)
+    found = fitted(np.repeat([1.0, 5.0, 1.0], [700, 200, 200]) * noise)
+    assert found.method == "VolatilityTerciles"
+    assert hold_states(filter_states(found, list(np.repeat([1.0, 5.0, 1.0], [700, 200, 200]) * noise)))[-1] is None
+    assert found.trained_on in ("Calm", "Normal")
 
 
 def test_the_same_seed_gives_the_same_regimes_and_another_one_nearly() -> None:
