@@ -24,7 +24,7 @@ AIMS: dict[str, tuple[str, float]] = {
 _MEETS: dict[str, Callable[[float, float], bool]] = {"at most": le, "at least": ge, "under": lt}
 
 
-def _machine() -> str:
+def describe_machine() -> str:
     """Cores, memory and processor, as the kernel tells them."""
     cpu = next(line.split(":")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -54,7 +54,7 @@ def write_report() -> None:
         [
             "# Benchmarks",
             "",
-            f"`make bench` on a machine with {_machine()}.",
+            f"`make bench` on a machine with {describe_machine()}.",
             "Ratios are of measurements that took turns in one run; absolute figures depend on what else ran there.",
             "",
             "| figure | value | aim | measured |",
