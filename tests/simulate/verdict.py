@@ -117,8 +117,8 @@ def lengths_with_a_deploy(rivalry: Rivalry, rows: int, challengers: int, *, runs
 _SELDOM, _MOSTLY = Aim("at most", 0.05), Aim("at least", 0.9)
 _UNBOUNDED = {(200, 5), (200, 24), (500, 24), (1000, 24)}
 """Holdouts with fewer than 30 blocks of twice the overlap."""
-_WORTH_2000 = {1: 2001, 5: 3980, 24: 7980}
-"""Rows by overlap, of which 2 000 are effective by the evaluation's own count."""
+_WORTH_2000 = {(1, 0.2): 2001, (1, 0.25): 2001, (5, 0.2): 4200, (5, 0.25): 4500, (24, 0.2): 8750, (24, 0.25): 9800}
+"""Rows by overlap and discordance, of which 2 000 are effective by the evaluation's own count."""
 
 
 def _equal_cases() -> list[Case]:
@@ -126,7 +126,7 @@ def _equal_cases() -> list[Case]:
         Case(
             f"{rows:,} rows, outcomes over {overlap}",
             partial(deploys, Rivalry(overlap, 0.55, 0.55), rows),
-            400 if (rows, overlap) in _UNBOUNDED else 5000,
+            400 if (rows, overlap) in _UNBOUNDED else 4000,
             _SELDOM,
             batch=250,
             figure="evidence.verdict.false_deploy",
@@ -156,26 +156,26 @@ def _power_cases() -> list[Case]:
         Case(
             f"champion {rate:.0%}, discordance {discordance:g}, outcomes over {overlap}",
             partial(deploys, Rivalry(overlap, rate, 1.08 * rate, discordance), rows, Promotion()),
-            2000 if aim else 1000,
+            (8000 if discordance == 0.25 else 3000) if aim else 1000,
             aim,
             figure="evidence.verdict.power_8pct" if aim else "",
             note=f"{rows:,} rows",
         )
         for rate, aim in ((0.55, _MOSTLY), (0.5, None))
-        for overlap, rows in _WORTH_2000.items()
-        for discordance in (0.2, 0.25)
+        for (overlap, discordance), rows in _WORTH_2000.items()
     ]
 
 
 def _worth_cases() -> list[Case]:
     return [
         Case(
-            f"effective outcomes of {rows:,} rows, outcomes over {overlap} (median)",
-            partial(worth, Rivalry(overlap, 0.55, 1.08 * 0.55), rows),
+            f"effective outcomes, discordance {discordance:g}, outcomes over {overlap} (median)",
+            partial(worth, Rivalry(overlap, 0.55, 1.08 * 0.55, discordance), rows),
             200,
             unit="rows",
+            note=f"{rows:,} rows",
         )
-        for overlap, rows in _WORTH_2000.items()
+        for (overlap, discordance), rows in _WORTH_2000.items()
     ]
 
 

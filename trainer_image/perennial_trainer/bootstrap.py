@@ -156,16 +156,17 @@ def effective_outcomes(values: FloatArray, acted: FloatArray, blocks: IntArray) 
     """What the rows acted on are worth as independent ones: n × variance of their mean as if independent / by blocks.
 
     The ratio estimator's residual r = value − mean·acted is summed by block, and B/(B − 1)·Σ(block's sum)² stands for
-    the variance of the total (Cochran, Sampling Techniques: clusters of unequal sizes). At most n; where the value
+    the variance of the total (Cochran, Sampling Techniques: clusters of unequal sizes), with the covariance of
+    neighbours added where it is positive: outcomes that straddle a border belong to both. At most n; where the value
     never varies, a block counts for one.
 
     Args:
         values: shape (n,): a figure of each row acted on (0 elsewhere).
         acted: shape (n,): 1 where it counts, else 0.
-        blocks: shape (n,): the time block of each row.
+        blocks: shape (n,): the time block of each row; neighbours differ by one.
     """
     total = float(acted.sum())
-    _, index = np.unique(blocks[acted > 0], return_inverse=True)
+    ids, index = np.unique(blocks[acted > 0], return_inverse=True)
     count = int(index.max()) + 1 if len(index) else 0
     if count < 2:
         return float(count)
@@ -174,5 +175,6 @@ def effective_outcomes(values: FloatArray, acted: FloatArray, blocks: IntArray) 
     if independent <= 1e-12 * total:
         return float(count)
     by_block = np.bincount(index, weights=residual)
-    clustered = float((by_block**2).sum()) * count / (count - 1)
+    shared = float((by_block[1:] * by_block[:-1])[np.diff(ids) == 1].sum())
+    clustered = (float((by_block**2).sum()) + 2 * max(0.0, shared)) * count / (count - 1)
     return float(min(total, total * independent / clustered)) if clustered > 0 else total
