@@ -12,7 +12,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --genera
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format crds lock test unit integration e2e e2e-full replay demo bench cluster-up cluster-down images
+.PHONY: help setup lint format crds lock test unit integration e2e e2e-full replay demo bench simulate cluster-up cluster-down images
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -74,8 +74,11 @@ replay: setup ## an example policy over real history, with no cluster: EXAMPLE=b
 demo: setup ## the loop on real market data, in a live table
 	$(BIN)/python -m tests.demo
 
-bench: setup ## measures trainer, server and operator; writes tests/bench/RESULTS.md
+bench: setup ## measures trainer, server, operator and drift; writes tests/bench/RESULTS.md
 	$(BIN)/python -m tests.bench
+
+simulate: setup ## whether the promised error rates hold; fails where one does not; writes tests/bench/EVIDENCE.md
+	$(BIN)/python -m tests.simulate
 
 cluster-up: setup ## a cluster for tests ($KUBECONFIG, kind, or one made of Debian's packages)
 	$(BIN)/python -m tests.cluster up

@@ -30,13 +30,13 @@ from typing import Any
 
 import numpy as np
 import xgboost
+from tests.bench.environments import prepare_environment
 from tests.bench.record import record
 from tests.integration.ports import free_port
 from tests.integration.postgres import fresh_database, running_postgres
 from tests.integration.server_process import create_tables
 from tests.unit.server.served import make_config, write_artifact
 
-ENVIRONMENT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "perennial" / "bench-mlserver"
 REQUIREMENTS = ("mlserver==1.7.1", "mlserver-xgboost==1.7.1", "uvloop<0.22")
 FEATURES = tuple(f"f{i}" for i in range(20))
 TREES = 100
@@ -78,19 +78,6 @@ class Rounds:
     def median_over(self, other: "Rounds", what: str) -> float:
         """Ours over theirs, turn by turn."""
         return statistics.median(a[what] / b[what] for a, b in zip(self.turns, other.turns, strict=True))
-
-
-def prepare_mlserver() -> Path:
-    """The directory of its programs, installed when they are not there yet."""
-    marker, wanted = ENVIRONMENT / "installed", "\n".join(REQUIREMENTS)
-    if not marker.exists() or marker.read_text() != wanted:
-        print(f"installing {', '.join(REQUIREMENTS)} into {ENVIRONMENT}", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-        subprocess.run(
-            [ENVIRONMENT / "bin" / "pip", "install", "--quiet", *REQUIREMENTS], check=True, capture_output=True
-        )
-        marker.write_text(wanted)
-    return ENVIRONMENT / "bin"
 
 
 def train(rows: np.ndarray[Any, Any]) -> Any:
@@ -215,7 +202,7 @@ def check_same_answer(servers: list[Server], request: Path) -> None:
 
 def against_mlserver(folder: Path, rows: np.ndarray[Any, Any], digest: str, options: Options) -> Figures:
     """Ours, theirs and the ratios, at 1 and 100 rows."""
-    programs, artifact = prepare_mlserver(), folder / "artifact"
+    programs, artifact = prepare_environment("mlserver", REQUIREMENTS), folder / "artifact"
     with ExitStack() as stack:
         servers = [stack.enter_context(start_ours(folder / "ours", artifact, digest))]
         for workers in (1, 0):

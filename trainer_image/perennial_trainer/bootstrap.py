@@ -11,6 +11,9 @@ from perennial_trainer.reading import FloatArray, IntArray
 
 DRAWS = 10_000
 MIN_BLOCKS = 30
+SPENT = 0.85
+"""The part of α that a bound is made for. The rest is kept for what it cannot know of: models whose skill comes and
+goes over more timestamps than a block has, and results that are far from normal."""
 _DRAWS_AT_ONCE_CELLS = 2_000_000
 _MIN_TAIL_DRAWS = 10
 
@@ -35,8 +38,8 @@ class Blocks:
 
     @property
     def enough(self) -> bool:
-        """Whether there are so many that the spread between them says something."""
-        return self.count >= MIN_BLOCKS
+        """Whether there are 30 stretches, at least, whose outcomes hardly depend on each other."""
+        return self.timestamps // _independent(self.overlap) >= MIN_BLOCKS
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,17 @@ def measure_overlap(timestamps: IntArray, label_delay: int) -> int:
 
 
 def choose_blocks(timestamps: int, overlap: int) -> Blocks:
-    """max(2 × overlap, 3·T^⅓) timestamps a block; for the sake of 30 blocks the second term may shrink, the first not.
+    """max(2 × overlap, 3·T^⅓) timestamps a block.
 
-    Blocks shorter than twice the overlap would take dependent outcomes for independent ones. So where even these are
-    fewer than 30, `Blocks.enough` is false, and there is no bound: the evidence is not enough, whatever the rows say.
+    The second term lets a block hold dependence that labels do not tell of (models are right for a while); where it
+    leaves few blocks, `widening` makes up for it. The first is what `Blocks.enough` asks for 30 of.
     """
-    shortest = max(1, 2 * overlap if overlap > 1 else 1)
-    wanted = max(shortest, ceil(3 * timestamps ** (1 / 3)))
-    return Blocks(timestamps, max(shortest, min(wanted, timestamps // MIN_BLOCKS)), overlap)
+    return Blocks(timestamps, max(_independent(overlap), ceil(3 * timestamps ** (1 / 3))), overlap)
+
+
+def _independent(overlap: int) -> int:
+    """Timestamps after which outcomes depend on each other no more; shorter blocks would take them for independent."""
+    return 2 * overlap if overlap > 1 else 1
 
 
 def draw_lifts(sums: FloatArray, lift: Lift, length: int, seed: int, draws: int = DRAWS) -> FloatArray:
@@ -96,7 +102,9 @@ def draw_lifts(sums: FloatArray, lift: Lift, length: int, seed: int, draws: int 
     result = np.empty(draws)
     for begin in range(0, draws, at_once):
         count = min(at_once, draws - begin)
-        totals = block[rng.integers(0, timestamps, (count, whole))].sum(axis=1)
+        totals = np.zeros((count, width))
+        for starts in np.ascontiguousarray(rng.integers(0, timestamps, (count, whole)).T):
+            totals += block.take(starts, axis=0)
         if rest:
             totals += tail[rng.integers(0, timestamps, count)]
         result[begin : begin + count] = lift(totals)
@@ -126,19 +134,20 @@ def widening(blocks: Blocks, alpha: float) -> float:
 
 
 def judge_lift(observed: float, draws: FloatArray, blocks: Blocks, alpha: float) -> Confidence:
-    """The lower bound at 1 − alpha and P(better), from draws spread about the observed lift by `widening`.
+    """The lower bound at 1 − alpha (a little more: `SPENT`) and P(better), from draws that `widening` spreads.
 
     Where alpha leaves fewer than ten draws in the tail, the bound is the lower of the quantile and Student's t.
     """
-    factor = widening(blocks, alpha)
+    spent = SPENT * alpha
+    factor = widening(blocks, spent)
     finite = np.isfinite(draws)
     spread = observed + factor * (np.where(finite, draws, -np.inf) - observed)
     better = float((spread > 0).mean())
     if alpha <= 0:
         return Confidence(None, better)
-    bound = float(np.quantile(spread, alpha, method="lower"))
-    if alpha * len(draws) < _MIN_TAIL_DRAWS and finite.any():
-        deviation = float(draws[finite].std()) * factor * float(stats.norm.isf(alpha))
+    bound = float(np.quantile(spread, spent, method="lower"))
+    if spent * len(draws) < _MIN_TAIL_DRAWS and finite.any():
+        deviation = float(draws[finite].std()) * factor * float(stats.norm.isf(spent))
         bound = min(bound, observed - deviation)
     return Confidence(bound if np.isfinite(bound) else None, better)
 
@@ -147,16 +156,17 @@ def effective_outcomes(values: FloatArray, acted: FloatArray, blocks: IntArray) 
     """What the rows acted on are worth as independent ones: n × variance of their mean as if independent / by blocks.
 
     The ratio estimator's residual r = value − mean·acted is summed by block, and B/(B − 1)·Σ(block's sum)² stands for
-    the variance of the total (Cochran, Sampling Techniques: clusters of unequal sizes). At most n; where the value
+    the variance of the total (Cochran, Sampling Techniques: clusters of unequal sizes), with the covariance of
+    neighbours added where it is positive: outcomes that straddle a border belong to both. At most n; where the value
     never varies, a block counts for one.
 
     Args:
         values: shape (n,): a figure of each row acted on (0 elsewhere).
         acted: shape (n,): 1 where it counts, else 0.
-        blocks: shape (n,): the time block of each row.
+        blocks: shape (n,): the time block of each row; neighbours differ by one.
     """
     total = float(acted.sum())
-    _, index = np.unique(blocks[acted > 0], return_inverse=True)
+    ids, index = np.unique(blocks[acted > 0], return_inverse=True)
     count = int(index.max()) + 1 if len(index) else 0
     if count < 2:
         return float(count)
@@ -165,5 +175,6 @@ def effective_outcomes(values: FloatArray, acted: FloatArray, blocks: IntArray) 
     if independent <= 1e-12 * total:
         return float(count)
     by_block = np.bincount(index, weights=residual)
-    clustered = float((by_block**2).sum()) * count / (count - 1)
+    shared = float((by_block[1:] * by_block[:-1])[np.diff(ids) == 1].sum())
+    clustered = (float((by_block**2).sum()) + 2 * max(0.0, shared)) * count / (count - 1)
     return float(min(total, total * independent / clustered)) if clustered > 0 else total

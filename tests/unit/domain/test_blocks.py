@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.worlds import overlapping_targets
+from tests.simulate.streams import overlapping_targets
 
 from perennial.domain.blocks import (
     blocks_a_unit,

@@ -5,14 +5,22 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.unit.domain.worlds import CONTRACT, pair_look
 
 from perennial.api.model_deployment_status import Evidence
 from perennial.api.traffic import Canary
+from perennial.domain import canary_evidence
 from perennial.domain.blocks import pair_block_seconds, settlement_lag
-from perennial.domain.canary_evidence import decide_evidence, explain_verdict, threshold_of, verdict_of, wealth_path
+from perennial.domain.canary_evidence import (
+    PURSES,
+    decide_evidence,
+    explain_verdict,
+    threshold_of,
+    verdict_of,
+    wealth_path,
+)
 from perennial.domain.evidence import PairBlock, PairLook, VersionBlock
 from perennial_contract.samples import SampleContract
 
@@ -90,12 +98,34 @@ def test_evidence_is_bounded_however_long_it_grows() -> None:
 @given(
     st.lists(st.tuples(st.integers(1, 5), st.floats(-1, 1), st.floats(0.5, 100)), min_size=1, max_size=60),
     st.integers(1, 6),
+    st.sampled_from(np.eye(len(PURSES)).tolist()),
 )
-def test_wealth_never_turns_negative(blocks: list[tuple[int, float, float]], lag: int) -> None:
+@example([(1, -1.0, 1.0)] * 40, 5, [1.0, *[0.0] * (len(PURSES) - 1)])
+def test_no_gambler_is_ever_in_debt(blocks: list[tuple[int, float, float]], lag: int, purses: list[float]) -> None:
+    """Debts would be lent by the others: their sum could then reach any threshold, more often than one time in 1/α."""
     ids = np.cumsum([gap for gap, _, _ in blocks]).tolist()
-    results = np.array([result for _, result, _ in blocks])
-    path = wealth_path(ids, results, np.array([size for *_, size in blocks]), lag)
-    assert (path >= -1e-12).all()
+    results, sizes = np.array([result for _, result, _ in blocks]), np.array([size for *_, size in blocks])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(canary_evidence, "PURSES", np.array(purses))
+        path = wealth_path(ids, results, sizes, lag)
+    assert (path >= -1e-9 * np.maximum.accumulate(np.abs(path))).all()
+
+
+def test_the_purses_are_one_together() -> None:
+    assert PURSES.sum() == pytest.approx(1)
+    assert (PURSES > 0).all()
+
+
+def test_canaries_may_be_weighed_together() -> None:
+    """Each as if it were alone, also where it has no disagreement in a block of another's."""
+    rng, lag = np.random.default_rng(3), 5
+    ids, results = np.arange(0, 400, 2), rng.uniform(-1, 1, (200, 4))
+    sizes = rng.integers(0, 3, (200, 4)).astype(float)
+    together = wealth_path(ids.tolist(), results, sizes, lag)
+    for one in range(4):
+        has = sizes[:, one] > 0
+        alone = wealth_path(ids[has].tolist(), results[has, one], sizes[has, one], lag)
+        assert together[has, one] == pytest.approx(alone)
 
 
 @settings(max_examples=25)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+from tests.simulate.streams import autoregressive, overlapping_targets
 
 from perennial.domain.comparison import Acts, compare_win_rates
 
@@ -15,27 +16,11 @@ def acts(won: NDArray[np.bool_], acted: NDArray[np.bool_] | None = None) -> Acts
     return Acts(done, won & done)
 
 
-def overlapping(rng: np.random.Generator, count: int, overlap: int, runs: int) -> NDArray[np.int64]:
-    """(runs, count) outcomes of 0 and 1, each the sign of a sum over ``overlap`` steps: neighbours share most of it."""
-    steps = rng.normal(size=(runs, count + overlap))
-    sums = np.cumsum(steps, axis=1)
-    return (sums[:, overlap:] > sums[:, :-overlap]).astype(np.int64)
-
-
-def sides(rng: np.random.Generator, count: int, runs: int, persistence: float) -> NDArray[np.int64]:
-    """(runs, count) what a model without skill says, for a while the same."""
-    noise = np.empty((runs, count))
-    noise[:, 0] = rng.normal(size=runs)
-    for step in range(1, count):
-        noise[:, step] = persistence * noise[:, step - 1] + rng.normal(size=runs) * np.sqrt(1 - persistence**2)
-    return (noise > 0).astype(np.int64)
-
-
 @pytest.mark.parametrize(("overlap", "persistence"), [(1, 0.0), (5, 0.5), (12, 0.9)])
 def test_a_difference_is_claimed_in_one_of_twenty_cases_where_there_is_none(overlap: int, persistence: float) -> None:
     rng, runs, count = np.random.default_rng(overlap), 1500, 1200
-    outcome = overlapping(rng, count, overlap, runs)
-    first, second = (sides(rng, count, runs, persistence) == outcome for _ in range(2))
+    outcome = overlapping_targets(rng, count, overlap, runs)
+    first, second = ((autoregressive(rng, count, persistence, runs) > 0) == outcome for _ in range(2))
     blocks = np.arange(count) // (2 * overlap)
     claimed = 0
     for one, other in zip(first, second, strict=True):

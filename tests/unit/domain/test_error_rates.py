@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest
-from tests.unit.domain.worlds import CONTRACT, HOUR, NOW, health_look, overlapping_targets, runs
+from tests.simulate.streams import overlapping_targets, runs
+from tests.unit.domain.worlds import CONTRACT, HOUR, NOW, health_look
 
 from perennial.api.model_deployment import Health
 from perennial.api.model_deployment_status import HealthStatus

@@ -6,8 +6,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from tests.simulate.streams import overlapping_targets, runs
 from tests.unit.domain.test_rollout import CANARY, NOW, READY, V1, WORLD, ends, evaluated, spec, version
-from tests.unit.domain.worlds import CONTRACT, overlapping_targets, pair_look, runs
+from tests.unit.domain.worlds import CONTRACT, pair_look
 from tests.unit.domain.worlds import NOW as LATER
 
 from perennial.api.model_deployment_status import Evidence, ModelDeploymentStatus, PreviousStatus

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from tests.unit.domain.worlds import health_look, overlapping_targets
+from tests.simulate.streams import overlapping_targets
+from tests.unit.domain.worlds import health_look
 
 from perennial.api.model_deployment import Health
 from perennial.domain.evidence import BlockRow

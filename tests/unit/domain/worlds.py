@@ -16,21 +16,6 @@ CONTRACT = SampleContract(label_delay=5 * HOUR)
 Floats = NDArray[np.float64]
 
 
-def overlapping_targets(rng: np.random.Generator, rows: int, horizon: int, count: int = 1) -> NDArray[np.bool_]:
-    """(count, rows): whether a random walk is higher ``horizon`` steps on: neighbours share most of their outcome."""
-    walk = np.cumsum(rng.standard_normal((count, rows + horizon)), axis=1)
-    return np.asarray(walk[:, horizon:] > walk[:, :-horizon])
-
-
-def runs(rng: np.random.Generator, rows: int, length: float, count: int = 1) -> NDArray[np.bool_]:
-    """(count, rows): a coin that is thrown again once in ``length`` rows: models lean one way for a while."""
-    thrown = rng.random((count, rows)) < 1 / length
-    thrown[:, 0] = True
-    sides = rng.random((count, rows)) < 0.5
-    latest = np.maximum.accumulate(np.where(thrown, np.arange(rows), 0), axis=1)
-    return np.asarray(np.take_along_axis(sides, latest, axis=1))
-
-
 def health_look(
     wins: NDArray[np.bool_],
     *,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from tests.simulate.streams import overlapping_targets
 
 from perennial_trainer.bootstrap import (
     Blocks,
@@ -29,17 +30,9 @@ def equal_models(rng: np.random.Generator, timestamps: int, overlap: int) -> Flo
     A label is the sign of the next ``overlap`` returns, and a model sticks to its side for as long, so that its wins
     and losses come in runs: the dependence that makes rows worth less than they look.
     """
-    returns = rng.normal(size=timestamps + overlap)
-    label = np.convolve(returns, np.ones(overlap), mode="valid")[:timestamps] > 0
-
-    def wins() -> FloatArray:
-        noise = rng.normal(size=timestamps + overlap)
-        side = np.convolve(noise, np.ones(overlap), mode="valid")[:timestamps] > 0
-        won: FloatArray = (side == label).astype(np.float64)
-        return won
-
+    label, old, new = overlapping_targets(rng, timestamps, overlap, 3)
     ones = np.ones(timestamps)
-    return np.column_stack([ones, wins(), ones, wins()])
+    return np.column_stack([ones, new == label, ones, old == label])
 
 
 def called_better(rng: np.random.Generator, timestamps: int, overlap: int, alpha: float) -> bool:
@@ -123,13 +116,13 @@ def test_a_large_holdout_takes_seconds_and_little_memory() -> None:
     [
         (8_000, 5, 60, True),  # 3·T^⅓
         (8_000, 100, 200, True),  # 2 × overlap
-        (600, 5, 20, True),  # shrunk to 30 blocks
-        (600, 10, 20, True),  # 30 blocks of 2 × overlap, just
-        (599, 10, 20, False),  # shorter blocks would hide the overlap
-        (29, 1, 1, False),
+        (600, 5, 26, True),  # 3·T^⅓ again, though these are fewer than 30
+        (600, 10, 26, True),  # 30 stretches of 2 × overlap, just
+        (599, 10, 26, False),  # too few outcomes that do not depend on each other
+        (29, 1, 10, False),
     ],
 )
-def test_blocks_shrink_to_thirty_but_never_below_twice_the_overlap(
+def test_a_block_holds_the_overlap_twice_and_thirty_such_stretches_are_enough(
     timestamps: int, overlap: int, length: int, enough: bool
 ) -> None:
     blocks = choose_blocks(timestamps, overlap)
