@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from perennial.api.base import FIELD_ERROR, Spec
-from perennial.api.model_deployment import Health, ModelDeploymentSpec
+from perennial.api.model_deployment import ModelDeploymentSpec
 from perennial.api.model_version import ModelVersionSpec
 from perennial.api.retrain_policy import RetrainPolicySpec
 
@@ -62,8 +62,6 @@ def _deployment_not_implemented(spec: ModelDeploymentSpec) -> list[str]:
         found.append("spec.drift: drift is not watched yet: remove it, or leave it for later")
     if spec.regime is not None:
         found.append("spec.regime: regimes are not watched yet: remove it, or leave it for later")
-    if spec.health.false_alarm_every != Health().false_alarm_every:
-        found.append("spec.health.falseAlarmEvery: health is judged once a window yet, at 95 %: remove it")
     return found
 
 

@@ -180,7 +180,8 @@ async def _with_monitors(
     )
     if not changed and due(context, model, now):
         return status, None
-    health = await observe_health(replace(model, status=status), store, now)
+    stable = versions.get(status.stable.version) if status.stable else None
+    health = await observe_health(context, replace(model, status=status), stable, store, now)
     feasible = await observe_feasible(context, model, store, health, now)
     return status.model_copy(update={"health": health}), feasible
 

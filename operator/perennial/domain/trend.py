@@ -6,15 +6,19 @@ from perennial.api.model_deployment import Health
 from perennial.api.model_deployment_status import TrendState
 from perennial.domain.blocks import Ratio, ratio_of
 from perennial.domain.evidence import BlockRow
-from perennial.domain.statistics import normal_quantile, two_proportion_z
+from perennial.domain.sliding import sliding_level
+from perennial.domain.statistics import two_proportion_z
 
 TREND_CONFIDENCE = 0.975
-"""Of each side: the test looks both ways."""
+"""Of each side, at least: the test looks both ways."""
+HALVES_SLOPE = 3.0
+"""As the window slides, outcomes leave it, come in, and change sides: their difference forgets itself that fast."""
 
 
 def decide_trend(spec: Health, blocks: Sequence[BlockRow]) -> TrendState:
     """Two-proportion test on effective counts; each half needs half of minOutcomes, else Unknown.
 
+    A steady model is said to decline once in falseAlarmEvery at most, and to improve as seldom.
     The halves are of the time that has outcomes: a version younger than the window is not compared with a void.
     """
     if not blocks:
@@ -28,7 +32,7 @@ def decide_trend(spec: Health, blocks: Sequence[BlockRow]) -> TrendState:
     if min(counts) < spec.min_outcomes / 2:
         return "Unknown"
     z = two_proportion_z(first.value, counts[0], second.value, counts[1])
-    if abs(z) <= normal_quantile(TREND_CONFIDENCE):
+    if abs(z) <= sliding_level(spec.window / spec.false_alarm_every, slope=HALVES_SLOPE, confidence=TREND_CONFIDENCE):
         return "Stable"
     return "Improving" if z > 0 else "Declining"
 

@@ -196,7 +196,7 @@ GATEWAY = {"provider": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "pub
             MODEL | {"drift": {}, "regime": {"column": "ret_1"}},
             ["spec.drift", "spec.regime"],
         ),
-        (ModelDeploymentSpec, MODEL | {"health": {"falseAlarmEvery": "30d"}}, ["spec.health.falseAlarmEvery"]),
+        (ModelDeploymentSpec, MODEL | {"health": {"falseAlarmEvery": "30d"}}, []),
         (ModelDeploymentSpec, MODEL | {"rollback": {"window": "9d", "minPairs": 50}}, []),
         (
             ModelDeploymentSpec,

@@ -43,7 +43,11 @@ def health_look(
 ) -> HealthLook:
     """A look at predictions that ended ``step`` apart; without scores the model says 0.5 of everything."""
     rows = len(wins)
-    block = np.arange(rows) * step.total_seconds() // health_block_seconds(contract.label_delay, timedelta(days=30))
+    at = np.arange(rows) * step.total_seconds()
+    seconds = health_block_seconds(contract.label_delay, timedelta(days=30))
+    seconds = seconds if step.total_seconds() >= seconds else 2 * seconds
+    # Ends when the newest outcome is due at NOW.
+    block = (at + ((NOW - contract.label_delay).timestamp() - at[-1] if rows else 0)) // seconds
     p = np.full(rows, 0.5) if scores is None else scores
     y = (wins if targets is None else targets).astype(float)
     reward = np.zeros(rows) if rewards is None else rewards
@@ -80,6 +84,8 @@ def health_look(
     bins = np.minimum((p * 10).astype(int), 9)
     return HealthLook(
         blocks=blocks,
+        earlier=(),
+        block_seconds=seconds,
         bins=tuple(
             CalibrationBin(
                 int(b),
