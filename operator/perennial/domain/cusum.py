@@ -69,14 +69,14 @@ def cusum_threshold(min_win_rate: float, outcomes: float) -> float:
     Steps of blocks overshoot, and so take longer. A tenth hides how the measured arrival of outcomes wavers.
     """
     margin = healthy_margin(min_win_rate)
-    share, slope = min_win_rate + margin, _slope(min_win_rate)
-    drift, variance = slope * margin, slope**2 * share * (1 - share)
+    share, weight = min_win_rate + margin, loss_weight(min_win_rate)
+    drift, variance = weight * margin, weight**2 * share * (1 - share)
     theta = 2 * drift / variance
     threshold = _solve(outcomes * drift * theta) / theta
     return max(LEAST_THRESHOLD, ceil(10 * threshold) / 10)
 
 
-def _slope(min_win_rate: float) -> float:
+def loss_weight(min_win_rate: float) -> float:
     """δ/v: what a loss weighs in the log-likelihood ratio of p₁ to p₀, linear in wins as both are close."""
     return 2 * SHIFT / (min_win_rate * (1 - min_win_rate))
 
@@ -107,7 +107,7 @@ def decide_cusum(
     goes on from there comes to the same S as if they had never stopped.
     """
     since = ceil(start.timestamp() / look.block_seconds)
-    weight, most = _slope(min_win_rate) / max(1.0, design_effect), CAP * threshold
+    weight, most = loss_weight(min_win_rate) / max(1.0, design_effect), CAP * threshold
     value, acted, wins = 0.0, 0, 0
     for block in _whole_blocks(look):
         if not since <= block.block < first_open:

@@ -28,6 +28,8 @@ CALIBRATION_CONFIDENCE = 0.975
 """Of each side: a model may be too sure of itself or not sure enough."""
 CALIBRATION_SLOPE = 2 + 1 / (1 - 2 / pi)
 """Spiegelhalter's Z strays to two sides, and an |N(0, 1)| forgets itself that much faster than an N(0, 1)."""
+JUDGE_AGAIN = 1.1
+"""Times minOutcomes, for a version that had as many and lost them: what is counted as effective wavers."""
 WIN_RATE_REASONS = frozenset({"WinRateBelowMinimum", "WinRateFell"})
 """Of a version that is flagged for its win rate."""
 
@@ -63,8 +65,7 @@ def decide_health(
             update={"reason": "StoreUnavailable", "message": "the sample store does not answer: nothing is known"}
         )
     figures = describe_performance(spec, contract, look, until, cusum_start(spec, previous, version, until))
-    flagged = known.reason if known and _SEVERITY[known.state] >= 2 else ""
-    finding = _judge(spec, look, figures, flagged)
+    finding = _judge(spec, look, figures, known)
     return seen.model_copy(
         update={
             "state": finding.state,
@@ -81,10 +82,13 @@ def decide_health(
     )
 
 
-def _judge(spec: Health, look: HealthLook, figures: Performance | None, flagged: str) -> Finding:
-    """The worst of what the rules find; of equally bad ones the first. ``flagged``: the reason of the last look's."""
-    if figures is None or figures.effective < spec.min_outcomes:
-        return _not_enough(spec, look, figures)
+def _judge(spec: Health, look: HealthLook, figures: Performance | None, known: HealthStatus | None) -> Finding:
+    """The worst of what the rules find; of equally bad ones the first. ``known``: what was said of it before."""
+    lost = known is not None and known.reason == "OutcomesFellShort"
+    if figures is None or figures.effective < spec.min_outcomes * (JUDGE_AGAIN if lost else 1):
+        judged = lost or (known is not None and known.state != "Unknown")
+        return _too_few(spec, look, figures, judged_before=judged)
+    flagged = known.reason if known and _SEVERITY[known.state] >= 2 else ""
     return max(_findings(spec, figures, flagged), key=lambda finding: _SEVERITY[finding.state])
 
 
@@ -98,18 +102,18 @@ def _findings(spec: Health, figures: Performance, flagged: str) -> Iterator[Find
         yield _calibration(spec, figures.calibration, figures.spiegelhalter, flagged == "CalibrationPoor")
 
 
-def _not_enough(spec: Health, look: HealthLook, figures: Performance | None) -> Finding:
+def _too_few(spec: Health, look: HealthLook, figures: Performance | None, *, judged_before: bool) -> Finding:
     have = (
         f"{figures.effective:.0f} effective outcomes ({figures.interval.outcomes} in {figures.wins.blocks} time blocks)"
         if figures
         else "no outcome"
     )
+    line = f"{have} in the window of {format_duration(spec.window)}"
     overdue = f"; {look.overdue} are overdue" if look.overdue else ""
-    return Finding(
-        "Unknown",
-        "NotEnoughOutcomes",
-        f"{have} in the window of {format_duration(spec.window)}, {spec.min_outcomes} are needed{overdue}",
-    )
+    if judged_before:
+        again = f"fewer than there were, {spec.min_outcomes * JUDGE_AGAIN:.0f} are needed to judge again"
+        return Finding("Unknown", "OutcomesFellShort", f"{line}, {again}{overdue}")
+    return Finding("Unknown", "NotEnoughOutcomes", f"{line}, {spec.min_outcomes} are needed{overdue}")
 
 
 def _win_rate(spec: Health, figures: Performance, flagged: bool) -> Finding:
