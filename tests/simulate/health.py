@@ -16,7 +16,16 @@ from tests.simulate.streams import overlapping_wins
 
 from perennial.api.model_deployment import Health
 from perennial.domain.blocks import CONFIDENCE
-from perennial.domain.cusum import CAP, LEAVE, MOST_WINDOWS, cusum_threshold, healthy_margin, loss_weight
+from perennial.domain.cusum import (
+    CAP,
+    LEAST_THRESHOLD,
+    LEAVE,
+    MOST_WINDOWS,
+    average_run_length,
+    cusum_threshold,
+    healthy_margin,
+    loss_weight,
+)
 from perennial.domain.health import JUDGE_AGAIN
 from perennial.domain.sliding import HYSTERESIS, sliding_level
 
@@ -167,32 +176,57 @@ def _worth(residuals: Floats, value: Floats, total: float) -> Floats:
 
 
 def thresholds_of(minimum: float, outcomes: Floats) -> Floats:
-    """`cusum_threshold` of many at once."""
-    found, where = np.unique(np.round(outcomes), return_inverse=True)
-    return np.array([cusum_threshold(minimum, count) for count in found])[where]
+    """`cusum_threshold` of many at once: the first tenth that is reached seldom enough."""
+    tenths = (
+        np.arange(round(10 * LEAST_THRESHOLD), round(10 * cusum_threshold(minimum, float(outcomes.max()))) + 1) / 10
+    )
+    lengths = [average_run_length(minimum, tenth) for tenth in tenths]
+    return tenths[np.searchsorted(lengths, outcomes)]
 
 
 class Sums:
-    """The cumulative sums of many models, each from its own cursor on."""
+    """The cumulative sums of many models, each from its own cursor on.
+
+    A sum that was never capped is a multiple of what a look before knew of it, and only new blocks are gone through.
+    """
 
     def __init__(self, total: Floats, setting: Setting) -> None:
-        self._minimum, self._block, self._setting = setting.spec.min_win_rate, setting.block, setting
-        whole = total[:, :: setting.block]
-        self._losses = self._minimum * setting.block - np.diff(whole, axis=1)
-        self._cursor: Ints | None = None
+        self._minimum, self._setting = setting.spec.min_win_rate, setting
+        self._losses = self._minimum * setting.block - np.diff(total[:, :: setting.block], axis=1)
+        self._lists: list[list[float]] = self._losses.tolist()
+        runs = len(self._losses)
+        self._cursor, self._sum, self._peak = np.zeros(runs, dtype=np.int64), np.zeros(runs), np.zeros(runs)
+        self._done: int | None = None
 
     def at(self, newest: int, design_effect: Floats, thresholds: Floats) -> Floats:
         """S at a look; every cursor moves to where it was last 0."""
-        until = newest + self._setting.overlap
-        if self._cursor is None:
-            self._cursor = np.full(len(self._losses), -(-(until - self._setting.rows) // self._block))
-        earliest = max(0, -(-(until - MOST_WINDOWS * self._setting.rows) // self._block))
-        cursor, weight = np.maximum(self._cursor, earliest), loss_weight(self._minimum) / design_effect
-        begin, value = int(cursor.min()), np.zeros(len(cursor))
-        for block in range(begin, newest // self._block):
-            counts = cursor <= block
-            value[counts] = np.minimum(CAP * thresholds, value + weight * self._losses[:, block])[counts]
-            zero = counts & (value <= 0)
-            value[zero], cursor[zero] = 0.0, block + 1
-        self._cursor = cursor
+        until, rows, block = newest + self._setting.overlap, self._setting.rows, self._setting.block
+        earliest, end = -(-(until - MOST_WINDOWS * rows) // block), newest // block
+        if self._done is None:
+            self._done = -(-(until - rows) // block)
+            self._cursor[:] = self._done
+        for new in range(self._done, end):
+            self._sum = np.maximum(0.0, self._sum + self._losses[:, new])
+            self._peak = np.maximum(self._peak, self._sum)
+            zero = self._sum <= 0
+            self._cursor[zero], self._peak[zero] = new + 1, 0.0
+        self._done = end
+        weight, most = loss_weight(self._minimum) / design_effect, CAP * thresholds
+        value = weight * self._sum
+        for run in np.flatnonzero((weight * self._peak > most) | (self._cursor < earliest)).tolist():
+            losses, start = self._lists[run], max(int(self._cursor[run]), earliest)
+            value[run], start, _ = _walk(losses, start, end, float(weight[run]), float(most[run]))
+            self._sum[run], self._cursor[run], self._peak[run] = _walk(losses, start, end, 1.0, np.inf)
         return value
+
+
+def _walk(losses: list[float], start: int, end: int, weight: float, most: float) -> tuple[float, int, float]:
+    """The sum from one block to another, where it was last 0, and the most that it has been since."""
+    value, peak = 0.0, 0.0
+    for block in range(start, end):
+        value = min(most, value + weight * losses[block])
+        if value <= 0:
+            value, peak, start = 0.0, 0.0, block + 1
+        elif value > peak:
+            peak = value
+    return value, start, peak

@@ -1,10 +1,9 @@
 """Did the win rate fall, and since when? A cumulative sum over time blocks sees it sooner than a window does."""
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from math import ceil, exp, log
-
-from scipy.optimize import brentq
+from math import ceil, expm1
 
 from perennial.api.model_deployment import Health
 from perennial.api.model_deployment_status import CusumStatus, HealthStatus
@@ -20,8 +19,10 @@ LEAVE = 0.5
 """Of the threshold: a version that was flagged stays so until the sum is under it."""
 MOST_WINDOWS = 4
 """No sum begins before so many windows ago."""
-LEAST_THRESHOLD = 1.0
-"""A sum of log-likelihood ratios: less is no evidence, however many false alarms are allowed."""
+LEAST_THRESHOLD, MOST_THRESHOLD = 1.0, 200.0
+"""Of a sum of log-likelihood ratios: less is no evidence however many false alarms are allowed, more is never asked."""
+
+_TENTHS = range(round(10 * LEAST_THRESHOLD), round(10 * MOST_THRESHOLD) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +65,29 @@ def cusum_start(spec: Health, previous: HealthStatus | None, version: str, until
 def cusum_threshold(min_win_rate: float, outcomes: float) -> float:
     """h that the sum of a healthy model reaches once in so many effective outcomes; rounded up to a tenth.
 
-    The sum is taken for a Brownian motion with drift −μ and variance σ² an outcome, held at 0: from there it reaches h
-    after (e^{θh} − 1 − θh) / (μθ) outcomes on average, θ = 2μ/σ² (Siegmund, "Sequential Analysis", 1985, section II.6).
-    Steps of blocks overshoot, and so take longer. A tenth hides how the measured arrival of outcomes wavers.
+    A tenth hides how the measured arrival of outcomes wavers.
+    """
+    found = bisect_left(_TENTHS, outcomes, key=lambda tenth: average_run_length(min_win_rate, tenth / 10))
+    return _TENTHS[min(found, len(_TENTHS) - 1)] / 10
+
+
+def average_run_length(min_win_rate: float, threshold: float) -> float:
+    """Effective outcomes until the sum of a model at minWinRate + `HEALTHY_MARGIN` reaches h, on average.
+
+    It is taken for a Brownian motion with drift −μ and variance σ² an outcome, held at 0: from there it reaches h after
+    (e^{θh} − 1 − θh) / (μθ) outcomes, θ = 2μ/σ² (Siegmund, "Sequential Analysis", 1985, section II.6). Steps of whole
+    blocks overshoot, and so take longer.
     """
     margin = healthy_margin(min_win_rate)
     share, weight = min_win_rate + margin, loss_weight(min_win_rate)
     drift, variance = weight * margin, weight**2 * share * (1 - share)
     theta = 2 * drift / variance
-    threshold = _solve(outcomes * drift * theta) / theta
-    return max(LEAST_THRESHOLD, ceil(10 * threshold) / 10)
+    return (expm1(theta * threshold) - theta * threshold) / (drift * theta)
 
 
 def loss_weight(min_win_rate: float) -> float:
     """δ/v: what a loss weighs in the log-likelihood ratio of p₁ to p₀, linear in wins as both are close."""
     return 2 * SHIFT / (min_win_rate * (1 - min_win_rate))
-
-
-def _solve(target: float) -> float:
-    """u ≥ 0 with e^u − 1 − u = target."""
-    return float(brentq(lambda u: exp(u) - 1 - u - target, 0.0, log(4 * max(target, 1.0))))
 
 
 def decide_cusum(

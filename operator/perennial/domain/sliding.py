@@ -18,6 +18,8 @@ HIGHEST_CLUMP_RATE = 1 / sqrt(2 * pi * e)
 def sliding_level(alarms: float, *, slope: float = 1.0, shift: float = 0.0, confidence: float = CONFIDENCE) -> float:
     """The least z, at least that of ``confidence``, over which a figure strays ``alarms`` times a window at most.
 
+    An excursion counts once, however long it lasts and however often the figure is looked at meanwhile.
+
     Args:
         alarms: a window, on average: window / how seldom.
         slope: c of the figure's correlation 1 − c|t| with itself, t windows later: 1 for the window's mean, 3 for the
@@ -26,7 +28,7 @@ def sliding_level(alarms: float, *, slope: float = 1.0, shift: float = 0.0, conf
 
     A stationary Gaussian process with such a correlation goes over a high level z in clumps, c·z·φ(z) of them in a
     unit of time (Aldous, "Probability Approximations via the Poisson Clumping Heuristic", 1989, section D; Siegmund,
-    "Sequential Analysis", 1985). However often it is looked at, it can't do so more often.
+    "Sequential Analysis", 1985).
 
     Raises:
         ValueError: a rate or a slope is not positive.

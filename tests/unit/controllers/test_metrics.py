@@ -9,6 +9,7 @@ from perennial.adapters.metrics import Metrics
 from perennial.api.conditions import ConditionStatus, with_condition
 from perennial.api.model_deployment_status import (
     CanaryStatus,
+    EarlyEstimate,
     Evidence,
     HealthStatus,
     Interval,
@@ -23,6 +24,7 @@ HEALTH = HealthStatus(
     win_rate=RATE,
     brier=0.26,
     calibration_error=0.07,
+    early_estimate=EarlyEstimate(win_rate=0.53, predictions=110, calibrated=True),
     samples=3110,
     resolved=3000,
     overdue=11,
@@ -66,6 +68,7 @@ def test_a_model_s_gauges_say_what_is_known() -> None:
         "perennial_model_effective_outcomes{}": 900,
         "perennial_model_calibration_error{}": 0.07,
         "perennial_model_brier_score{}": 0.26,
+        "perennial_early_win_rate{}": 0.53,
         "perennial_store_ready{}": 1,
         "perennial_samples{}": 3110,
         "perennial_samples_resolved{}": 3000,

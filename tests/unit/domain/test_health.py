@@ -164,7 +164,7 @@ def _on_the_line() -> HealthLook:
     return seen(0.475, 1000)
 
 
-PREVIOUS = HealthStatus(state="Degraded", version="m-v1")
+PREVIOUS = HealthStatus(state="Degraded", reason="WinRateBelowMinimum", version="m-v1")
 
 
 @pytest.mark.parametrize(
