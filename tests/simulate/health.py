@@ -21,6 +21,7 @@ from perennial.domain.cusum import (
     LEAST_THRESHOLD,
     LEAVE,
     MOST_WINDOWS,
+    ROUNDING,
     average_run_length,
     cusum_threshold,
     healthy_margin,
@@ -153,7 +154,7 @@ def looks(wins: Bools, setting: Setting, every: int) -> Iterator[Seen]:
         effective = worth * (least / stdtrit(degrees, CONFIDENCE)) ** 2
         shift = healthy_margin(minimum) * np.sqrt(effective / spread)
         within = spec.false_alarm_every / spec.window * rows / (len(count) * block)
-        thresholds = thresholds_of(minimum, 2 * effective * within)
+        thresholds = thresholds_of(minimum, 2 * effective * within, len(count))
         enough, before = effective >= spec.min_outcomes * np.where(lost, JUDGE_AGAIN, 1.0), enough
         lost = ~enough & (lost | before)
         yield Seen(
@@ -175,12 +176,11 @@ def _worth(residuals: Floats, value: Floats, total: float) -> Floats:
     return np.minimum(total, value * (1 - value) / variance)
 
 
-def thresholds_of(minimum: float, outcomes: Floats) -> Floats:
+def thresholds_of(minimum: float, outcomes: Floats, blocks: int) -> Floats:
     """`cusum_threshold` of many at once: the first tenth that is reached seldom enough."""
-    tenths = (
-        np.arange(round(10 * LEAST_THRESHOLD), round(10 * cusum_threshold(minimum, float(outcomes.max()))) + 1) / 10
-    )
-    lengths = [average_run_length(minimum, tenth) for tenth in tenths]
+    most = cusum_threshold(minimum, float(outcomes.max()), blocks)
+    tenths = np.arange(round(10 * LEAST_THRESHOLD), round(10 * most) + 1) / 10
+    lengths = [average_run_length(minimum, tenth, blocks) for tenth in tenths]
     return tenths[np.searchsorted(lengths, outcomes)]
 
 
@@ -208,8 +208,8 @@ class Sums:
         for new in range(self._done, end):
             self._sum = np.maximum(0.0, self._sum + self._losses[:, new])
             self._peak = np.maximum(self._peak, self._sum)
-            zero = self._sum <= 0
-            self._cursor[zero], self._peak[zero] = new + 1, 0.0
+            zero = self._sum < ROUNDING
+            self._cursor[zero], self._sum[zero], self._peak[zero] = new + 1, 0.0, 0.0
         self._done = end
         weight, most = loss_weight(self._minimum) / design_effect, CAP * thresholds
         value = weight * self._sum
@@ -225,7 +225,7 @@ def _walk(losses: list[float], start: int, end: int, weight: float, most: float)
     value, peak = 0.0, 0.0
     for block in range(start, end):
         value = min(most, value + weight * losses[block])
-        if value <= 0:
+        if value < ROUNDING:
             value, peak, start = 0.0, 0.0, block + 1
         elif value > peak:
             peak = value

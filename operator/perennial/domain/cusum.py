@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from math import ceil, expm1
+from math import ceil, expm1, inf, sqrt
 
 from perennial.api.model_deployment import Health
 from perennial.api.model_deployment_status import CusumStatus, HealthStatus
@@ -21,6 +21,8 @@ MOST_WINDOWS = 4
 """No sum begins before so many windows ago."""
 LEAST_THRESHOLD, MOST_THRESHOLD = 1.0, 200.0
 """Of a sum of log-likelihood ratios: less is no evidence however many false alarms are allowed, more is never asked."""
+ROUNDING = 1e-9
+"""So little is 0, but for the last digits of a float."""
 
 _TENTHS = range(round(10 * LEAST_THRESHOLD), round(10 * MOST_THRESHOLD) + 1)
 
@@ -62,27 +64,36 @@ def cusum_start(spec: Health, previous: HealthStatus | None, version: str, until
     return max(known.since, until - MOST_WINDOWS * spec.window)
 
 
-def cusum_threshold(min_win_rate: float, outcomes: float) -> float:
+def cusum_threshold(min_win_rate: float, outcomes: float, blocks: float = inf) -> float:
     """h that the sum of a healthy model reaches once in so many effective outcomes; rounded up to a tenth.
 
-    A tenth hides how the measured arrival of outcomes wavers.
+    A tenth hides how the measured arrival of outcomes wavers. ``blocks``: see `average_run_length`.
     """
-    found = bisect_left(_TENTHS, outcomes, key=lambda tenth: average_run_length(min_win_rate, tenth / 10))
+    found = bisect_left(_TENTHS, outcomes, key=lambda tenth: average_run_length(min_win_rate, tenth / 10, blocks))
     return _TENTHS[min(found, len(_TENTHS) - 1)] / 10
 
 
-def average_run_length(min_win_rate: float, threshold: float) -> float:
+def average_run_length(min_win_rate: float, threshold: float, blocks: float = inf) -> float:
     """Effective outcomes until the sum of a model at minWinRate + `HEALTHY_MARGIN` reaches h, on average.
 
-    It is taken for a Brownian motion with drift −μ and variance σ² an outcome, held at 0: from there it reaches h after
-    (e^{θh} − 1 − θh) / (μθ) outcomes, θ = 2μ/σ² (Siegmund, "Sequential Analysis", 1985, section II.6). Steps of whole
-    blocks overshoot, and so take longer.
+    Args:
+        blocks: K, that the design effect was measured over; infinite: it is known.
+
+    The sum is taken for a Brownian motion with drift −μ and variance σ² an outcome, held at 0: from there it reaches h
+    after (e^{θh} − 1 − θh) / (μθ) outcomes, θ = 2μ/σ² (Siegmund, "Sequential Analysis", 1985, section II.6). Steps of
+    whole blocks overshoot, and so take longer.
+    A design effect over K blocks, with the covariance of neighbours in it, is off by a share of √(3/K), one standard
+    deviation, and so is every look's sum. It passes h as often as one without error passes h′ < h,
+    θh = θh′ + (θh′)²·3/(2K): the mean of e^{−θh} over such errors, to the first order.
     """
     margin = healthy_margin(min_win_rate)
     share, weight = min_win_rate + margin, loss_weight(min_win_rate)
     drift, variance = weight * margin, weight**2 * share * (1 - share)
     theta = 2 * drift / variance
-    return (expm1(theta * threshold) - theta * threshold) / (drift * theta)
+    reach, noise = theta * threshold, 1.5 / blocks
+    if noise:
+        reach = (sqrt(1 + 4 * noise * reach) - 1) / (2 * noise)
+    return (expm1(reach) - reach) / (drift * theta)
 
 
 def loss_weight(min_win_rate: float) -> float:
@@ -118,7 +129,7 @@ def decide_cusum(
             continue
         value = min(most, value + weight * (min_win_rate * block.acted - block.wins))
         acted, wins = acted + block.acted, wins + block.wins
-        if value <= 0:
+        if value < ROUNDING:
             value, since, acted, wins = 0.0, block.block + 1, 0, 0
     return Cusum(value, threshold, datetime.fromtimestamp(since * look.block_seconds, UTC), acted, wins)
 

@@ -33,6 +33,8 @@ def estimate_early(
     if profile is not None and calibrated:
         worth = np.interp(worth, profile.mean_scores, profile.target_shares)
     wins = counts @ np.where(long > 0, worth, 1 - worth)
+    if not np.isfinite(wins):
+        return None
     return EarlyEstimate(
         win_rate=significant(float(wins) / counts.sum()), predictions=int(counts.sum()), calibrated=calibrated
     )

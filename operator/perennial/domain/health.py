@@ -71,7 +71,7 @@ def decide_health(
             "state": finding.state,
             "reason": finding.reason,
             "message": finding.message,
-            "trend": decide_trend(spec, look.blocks),
+            "trend": decide_trend(spec, look.blocks, known.trend if known else "Unknown"),
             "evidence_until": look.newest_resolved,
             "samples": look.total,
             "resolved": look.resolved,
@@ -99,7 +99,7 @@ def _findings(spec: Health, figures: Performance, flagged: str) -> Iterator[Find
     if spec.min_average_reward is not None:
         yield _reward(spec, spec.min_average_reward, figures, flagged == "RewardBelowMinimum")
     if figures.calibration is not None:
-        yield _calibration(spec, figures.calibration, figures.spiegelhalter, flagged == "CalibrationPoor")
+        yield _calibration(spec, figures.calibration, figures.spiegelhalter or 0.0, flagged == "CalibrationPoor")
 
 
 def _too_few(spec: Health, look: HealthLook, figures: Performance | None, *, judged_before: bool) -> Finding:
@@ -200,7 +200,7 @@ def _displayed(look: HealthLook, figures: Performance | None) -> dict[str, objec
         "average_reward": significant(figures.reward.value) if figures.reward else None,
         "calibration_error": significant(error.value) if error else None,
         "perfect_calibration_error": significant(error.perfect) if error else None,
-        "spiegelhalter_z": round(figures.spiegelhalter, 3),
+        "spiegelhalter_z": None if figures.spiegelhalter is None else round(figures.spiegelhalter, 3),
     }
     if cusum is not None:
         shown["cusum"] = CusumStatus(value=round(cusum.value, 3), threshold=cusum.threshold, since=cusum.since)

@@ -1,6 +1,6 @@
 """How a version did over its window, in figures: what the rules of health look at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sqrt
@@ -19,6 +19,9 @@ from perennial.domain.statistics import (
 )
 from perennial_contract.samples import SampleContract
 
+LARGEST = 1e100
+"""Sums beyond it are of no rewards and no scores that anyone recorded on purpose; nor is NaN below it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Performance:
@@ -33,7 +36,7 @@ class Performance:
     """Standard deviation of a row's reward."""
     effective_rewards: float
     calibration: CalibrationError | None
-    spiegelhalter: float
+    spiegelhalter: float | None
     cusum: Cusum | None
     """None: one block says nothing of what its outcomes are worth."""
 
@@ -71,19 +74,13 @@ def describe_performance(
 ) -> Performance | None:
     """The figures of a look; None: nothing was acted on in its window."""
     blocks = look.blocks
-    ids = [block.block for block in blocks]
     found = win_rate_of(blocks)
     if found is None:
         return None
     wins, effective, interval = found
-    reward = ratio_of(ids, [block.reward_sum for block in blocks], [block.rewarded for block in blocks])
-    row_variance = 0.0
-    if reward is not None:
-        row_variance = max(0.0, sum(block.reward_sq for block in blocks) / reward.total - reward.value**2)
-    numerators = [block.spiegelhalter_num for block in blocks]
-    expected = sum(block.spiegelhalter_den for block in blocks)
-    observed = sum_variance(ids, numerators)
+    reward, row_variance = _reward_of(blocks)
     worth = max(1.0, wins.total / effective) if effective else 1.0
+    calibration, spiegelhalter = _calibration_of(look, worth)
     return Performance(
         wins=wins,
         effective=effective,
@@ -91,22 +88,47 @@ def describe_performance(
         reward=reward,
         reward_spread=sqrt(row_variance),
         effective_rewards=reward.effective(row_variance) if reward else 0.0,
-        calibration=calibration_error(
-            [(b.n, b.score_sum, b.target_sum, b.score_var_sum) for b in look.bins],
-            max(worth, observed / expected if expected else 1.0),
-        ),
-        spiegelhalter=spiegelhalter_z(sum(numerators), expected, observed),
+        calibration=calibration,
+        spiegelhalter=spiegelhalter,
         cusum=decide_cusum(
             spec.min_win_rate,
             look,
             start=cusum_start,
             first_open=first_open_block(until, contract.label_delay, look.block_seconds),
             design_effect=worth,
-            threshold=cusum_threshold(spec.min_win_rate, 2 * _arriving(look, effective, spec.false_alarm_every)),
+            threshold=cusum_threshold(
+                spec.min_win_rate, 2 * _arriving(look, effective, spec.false_alarm_every), wins.blocks
+            ),
         )
         if effective
         else None,
     )
+
+
+def _reward_of(blocks: Sequence[BlockRow]) -> tuple[Ratio | None, float]:
+    """Mean reward of an action, and the variance of one; None without rewards, and where they are no numbers."""
+    if not _are_numbers(sum_ for block in blocks for sum_ in (block.reward_sum, block.reward_sq)):
+        return None, 0.0
+    found = ratio_of([b.block for b in blocks], [b.reward_sum for b in blocks], [b.rewarded for b in blocks])
+    if found is None:
+        return None, 0.0
+    return found, max(0.0, sum(block.reward_sq for block in blocks) / found.total - found.value**2)
+
+
+def _calibration_of(look: HealthLook, worth: float) -> tuple[CalibrationError | None, float | None]:
+    """Of bins, and Spiegelhalter's Z; None where scores are no probabilities."""
+    blocks, bins = look.blocks, [(b.n, b.score_sum, b.target_sum, b.score_var_sum) for b in look.bins]
+    numerators, expected = [b.spiegelhalter_num for b in blocks], sum(b.spiegelhalter_den for b in blocks)
+    spreads = (expected, *(spread for *_, spread in bins))
+    if min(spreads) < 0 or not _are_numbers((*numerators, *spreads, *(score for _, score, *_ in bins))):
+        return None, None
+    observed = sum_variance([block.block for block in blocks], numerators)
+    effect = max(worth, observed / expected if expected else 1.0)
+    return calibration_error(bins, effect), spiegelhalter_z(sum(numerators), expected, observed)
+
+
+def _are_numbers(sums: Iterable[float]) -> bool:
+    return all(abs(sum_) < LARGEST for sum_ in sums)
 
 
 def _arriving(look: HealthLook, effective: float, within: timedelta) -> float:

@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from tests.simulate.delays import delays
 from tests.simulate.health import Setting, false_alarms, looks
+from tests.simulate.rates import rate_of
 from tests.simulate.streams import overlapping_wins
+from tests.unit.domain.worlds import NOW, health_look
 
 from perennial.api.model_deployment import Health
 from perennial.api.model_deployment_status import HealthStatus
@@ -19,6 +21,7 @@ from perennial.domain.blocks import health_block_seconds
 from perennial.domain.cusum import MOST_WINDOWS, cusum_start
 from perennial.domain.evidence import BlockRow, HealthLook
 from perennial.domain.health import decide_health
+from perennial.domain.trend import decide_trend
 from perennial_contract.samples import SampleContract
 
 ROWS = {1: 260, 5: 600, 24: 1500}
@@ -117,3 +120,37 @@ def test_a_fall_from_55_to_45_percent_is_seen_within_300_outcomes() -> None:
     seen = delays(300, 5, detectors=["CUSUM"])["CUSUM"]
     assert seen.false_alarms.lower <= 1.0
     assert seen.upper <= 300
+
+
+def test_a_steady_model_is_said_to_decline_or_improve_at_most_once_in_false_alarm_every() -> None:
+    rows, runs, windows, window = 600, 8, 30, timedelta(days=30)
+    spec = Health(window=window, false_alarm_every=3 * window, min_outcomes=100)
+    changes = {"Declining": 0, "Improving": 0}
+    for wins in overlapping_wins(np.random.default_rng(9), 0.55, 5, rows * windows, runs):
+        blocks, before = _blocks(wins, 0, len(wins), 10), decide_trend(spec, ())
+        for end in range(60, len(blocks) + 1, 3):
+            now = decide_trend(spec, blocks[end - 60 : end], before)
+            if now in changes and now != before:
+                changes[now] += 1
+            before = now
+    for times in changes.values():
+        assert 0.2 < rate_of(times, runs * windows / 3).value <= 1.0
+
+
+def test_a_calibrated_model_is_called_ill_calibrated_at_most_once_in_false_alarm_every() -> None:
+    """Held to an error that chance brings at every look: it has to be further off than chance goes."""
+    rng, rows, runs, windows, window = np.random.default_rng(10), 300, 5, 16, timedelta(days=30)
+    spec = Health(window=window, false_alarm_every=2 * window, max_calibration_error=0.001, min_outcomes=100)
+    contract, alarms = SampleContract(label_delay=timedelta(hours=1)), 0
+    for _ in range(runs):
+        scores = rng.uniform(0.2, 0.9, rows * windows)
+        targets = rng.random(len(scores)) < scores
+        wins, status = targets == (scores >= 0.5), None
+        for end in range(rows, len(scores) + 1, 20):
+            seen = slice(end - rows, end)
+            look = health_look(wins[seen], contract=contract, scores=scores[seen], targets=targets[seen])
+            was = status is not None and status.reason == "CalibrationPoor"
+            status = decide_health(spec, contract, look, "m", NOW - window, NOW, status)
+            assert status.reason in ("WithinLimits", "CalibrationPoor")
+            alarms += status.reason == "CalibrationPoor" and not was
+    assert rate_of(alarms, runs * windows / 2).upper <= 1.0
