@@ -30,6 +30,7 @@ class Metrics:
         self._win_rate_lower = self._gauge("model_win_rate_lower", "Lower bound of the win rate's interval")
         self._win_rate_upper = self._gauge("model_win_rate_upper", "Upper bound of the win rate's interval")
         self._calibration = self._gauge("model_calibration_error", "Expected calibration error")
+        self._early = self._gauge("early_win_rate", "Expected of predictions that have no outcome yet; an estimate")
         self._brier = self._gauge("model_brier_score", "Brier score")
         self._effective = self._gauge("model_effective_outcomes", "What the outcomes are worth as independent ones")
         self._drift = self._gauge("model_drift", "1 for the state that holds", "state")
@@ -99,6 +100,8 @@ class Metrics:
         self._set(owner, self._calibration, health.calibration_error if health else None)
         self._set(owner, self._brier, health.brier if health else None)
         self._show_drift(owner, status.drift)
+        early = health.early_estimate if health else None
+        self._set(owner, self._early, early.win_rate if early else None)
         store = find_condition(status.conditions, "StoreReady")
         self._set(owner, self._store, float(store.status == "True") if store else None)
         self._set(owner, self._samples, health.samples if health else None)

@@ -117,7 +117,7 @@ class Health(Spec):
     min_average_reward: float | None = None
     """Off unless set."""
     false_alarm_every: PositiveDuration = timedelta(days=180)
-    """How seldom a healthy model may be flagged."""
+    """How seldom a model may be flagged whose true win rate is at least 0.02 over minWinRate."""
 
 
 class Drift(Spec):

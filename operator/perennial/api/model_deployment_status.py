@@ -25,6 +25,25 @@ class Interval(Status):
     effective_outcomes: float
 
 
+class CusumStatus(Status):
+    """Whether the win rate fell: a sum over time blocks that is 0 while it is well."""
+
+    value: float | None = None
+    threshold: float | None = None
+    """At it the win rate counts as fallen."""
+    since: Time
+    """When the value was last 0: the next look goes on from here."""
+
+
+class EarlyEstimate(Status):
+    """What win rate to expect of the predictions whose outcomes are not there yet: an estimate, and no evidence."""
+
+    win_rate: float
+    predictions: int
+    calibrated: bool
+    """Scores were translated into frequencies of the holdout; false: they are taken at their word."""
+
+
 class HealthStatus(Status):
     """How well the stable version does."""
 
@@ -37,7 +56,14 @@ class HealthStatus(Status):
     profit_factor: float | None = None
     brier: float | None = None
     calibration_error: float | None = None
+    """Expected calibration error."""
+    perfect_calibration_error: float | None = None
+    """What a perfectly calibrated model would show on as much evidence."""
+    spiegelhalter_z: float | None = None
+    """Under perfect calibration a standard normal figure."""
     mean_confidence: float | None = None
+    cusum: CusumStatus | None = None
+    early_estimate: EarlyEstimate | None = None
     samples: int | None = None
     """Live predictions in the window."""
     resolved: int | None = None

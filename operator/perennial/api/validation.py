@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from perennial.api.base import FIELD_ERROR, Spec
-from perennial.api.model_deployment import Health, ModelDeploymentSpec
+from perennial.api.model_deployment import ModelDeploymentSpec
 from perennial.api.model_version import ModelVersionSpec
 from perennial.api.retrain_policy import RetrainPolicySpec
 
@@ -58,8 +58,6 @@ def _deployment_not_implemented(spec: ModelDeploymentSpec) -> list[str]:
         found.append(f"spec.traffic.provider: {spec.traffic.provider} does not move traffic yet: use Replicas")
     if spec.artifacts and spec.artifacts.deletion_policy == "Delete":
         found.append("spec.artifacts.deletionPolicy: Delete does not remove files yet: use Retain")
-    if spec.health.false_alarm_every != Health().false_alarm_every:
-        found.append("spec.health.falseAlarmEvery: health is judged once a window yet, at 95 %: remove it")
     return found
 
 

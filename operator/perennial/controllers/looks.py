@@ -9,15 +9,19 @@ from perennial.api.model_deployment import ModelDeploymentSpec
 from perennial.api.model_deployment_status import CanaryStatus, Evidence, HealthStatus
 from perennial.controllers.context import Context, Kept
 from perennial.controllers.governance import governing_policy
-from perennial.controllers.objects import Model, parse_policy
+from perennial.controllers.objects import Model, Version, parse_policy
+from perennial.controllers.profiles import observe_profile
 from perennial.domain.blocks import health_block_seconds, pair_block_seconds
 from perennial.domain.canary import CanaryLook
 from perennial.domain.canary_evidence import decide_evidence
+from perennial.domain.cusum import MOST_WINDOWS, cusum_start, kept_cursor
+from perennial.domain.early_estimate import estimate_early
 from perennial.domain.evidence import PairLook, StoreError, StoreMisconfigured
 from perennial.domain.feasibility import Feasibility, decide_feasible
 from perennial.domain.health import decide_health
 from perennial.domain.sample_store import SampleStore
 from perennial.domain.traffic import warm_previous
+from perennial_contract.profile import ScoreProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +149,15 @@ def _weight(look: PairLook, canary: str) -> float | None:
     return round(look.live_by_version.get(canary, 0) / total, 2) if total else None
 
 
-async def observe_health(model: Model, state: StoreState, now: datetime) -> HealthStatus | None:
+async def observe_health(
+    context: Context, model: Model, version: Version | None, state: StoreState, now: datetime
+) -> HealthStatus | None:
     """The stable version's health; Unknown when the store does not answer, None without a stable version."""
-    spec, stable = model.spec, model.status.stable
+    spec, stable, before = model.spec, model.status.stable, model.status.health
     if spec is None or stable is None:
         return None
-    since = now - spec.health.window
-    look = None
+    since, sum_start = now - spec.health.window, cusum_start(spec.health, before, stable.version, now)
+    look, early = None, None
     if state.store is not None:
         try:
             look = await state.store.observe_health(
@@ -161,15 +167,27 @@ async def observe_health(model: Model, state: StoreState, now: datetime) -> Heal
                 version=stable.uid,
                 since=since,
                 until=now,
-                block_seconds=health_block_seconds(spec.samples.label_delay, spec.health.window),
+                block_seconds=health_block_seconds(spec.samples.label_delay, MOST_WINDOWS * spec.health.window),
+                blocks_since=sum_start,
             )
+            early = estimate_early(spec.decision, look.bins, await _score_profile(context, state.store, version))
         except StoreMisconfigured as error:
-            wrong = HealthStatus(reason="StoreMisconfigured", message=str(error), version=stable.version)
-            return _unless_only_the_window_moved(wrong, model.status.health)
+            kept = kept_cursor(before, stable.version)
+            wrong = HealthStatus(reason="StoreMisconfigured", message=str(error), version=stable.version, cusum=kept)
+            return _unless_only_the_window_moved(wrong, before)
         except StoreError:
             look = None
-    seen = decide_health(spec.health, spec.samples.contract, look, stable.version, since, now, model.status.health)
-    return _unless_only_the_window_moved(seen, model.status.health)
+    seen = decide_health(spec.health, spec.samples.contract, look, stable.version, since, now, before)
+    return _unless_only_the_window_moved(seen.model_copy(update={"early_estimate": early}), before)
+
+
+async def _score_profile(context: Context, store: SampleStore, version: Version | None) -> ScoreProfile | None:
+    """How the version's scores came true on its holdout; None: not known, now or ever."""
+    try:
+        profile = await observe_profile(context, store, version) if version else None
+    except StoreError:
+        return None
+    return profile.scores if profile else None
 
 
 async def observe_feasible(

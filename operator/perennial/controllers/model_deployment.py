@@ -185,8 +185,9 @@ async def _with_monitors(
     if not changed and due(context, model, now):
         return status, None
     looked = replace(model, status=status)
-    health = await observe_health(looked, store, now)
-    drift = await observe_drift(context, model, versions.get(status.stable.version) if status.stable else None, store)
+    stable = versions.get(status.stable.version) if status.stable else None
+    health = await observe_health(context, looked, stable, store, now)
+    drift = await observe_drift(context, model, stable, store)
     regime = await observe_regime(context, looked, store, versions, now)
     feasible = await observe_feasible(context, model, store, health, now)
     return status.model_copy(update={"health": health, "drift": drift, "regime": regime}), feasible

@@ -15,9 +15,12 @@ CONFIDENCE = 0.95
 """One-sided, of every monitor's bound."""
 
 
-def health_block_seconds(label_delay: timedelta, window: timedelta) -> int:
-    """2 × labelDelay: so long that outcomes are shared with the neighbouring block alone."""
-    return max(1, ceil(2 * label_delay.total_seconds()), ceil(window.total_seconds() / MOST_BLOCKS))
+def health_block_seconds(label_delay: timedelta, longest: timedelta) -> int:
+    """labelDelay: so long that outcomes are shared with the neighbouring block alone, and the shortest that is.
+
+    A look makes them twice as long where one would hold several timestamps: fewer, and more nearly independent.
+    """
+    return max(1, ceil(label_delay.total_seconds()), ceil(longest.total_seconds() / MOST_BLOCKS))
 
 
 def pair_block_seconds(label_delay: timedelta, max_duration: timedelta) -> int:
@@ -52,11 +55,12 @@ class Ratio:
         """One-sided quantile for a variance that rests on so few blocks."""
         return float(stdtrit(self.blocks - 1, confidence)) if self.blocks > 1 else float("inf")
 
-    def effective(self, row_variance: float) -> float:
+    def effective(self, row_variance: float, confidence: float = CONFIDENCE) -> float:
         """How many independent rows would say as much: at most as many as there are, and fewer where blocks are few.
 
         A variance from K blocks is itself uncertain, so the count is scaled by (z / t_{K−1})², as in Korn & Graubard,
         "Confidence intervals for proportions with small expected number of positive counts" (Survey Methodology, 1998).
+        ``confidence``: of the bound that the count is for.
         Without any variation between rows a block is worth one row.
         """
         if self.blocks < 2:
@@ -64,7 +68,7 @@ class Ratio:
         count = self.total if self.variance > 0 else float(self.blocks)
         if self.variance > 0 and row_variance > 0:
             count = min(count, row_variance / self.variance)
-        return count * float(ndtri(CONFIDENCE) / self.student()) ** 2
+        return count * float(ndtri(confidence) / self.student(confidence)) ** 2
 
 
 def ratio_of(blocks: Sequence[int], numerators: ArrayLike, denominators: ArrayLike) -> Ratio | None:

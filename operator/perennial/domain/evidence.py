@@ -4,6 +4,8 @@ One set of rules holds for every look:
 
 - ``until`` (or ``now``) is the instant of the look. Evidence is what was predicted at
   ``since < at ≤ until − labelDelay``: what resolves early is a biased sample. Younger ones count in totals alone.
+- Health's time blocks are one labelDelay long, which is one timestamp each (of a whole panel) where the label fits into
+  one step. Where a block would hold several, all of them are twice as long.
 - A prediction is placed in time by its own ``at``; a sample that has an outcome but no ``at`` yet is in no count.
 - Direction always acts (long when score ≥ threshold, else short), a win is long ⇔ target = 1, its reward is
   side × reward, and rows whose reward is exactly 0 are no evidence: neither side was right.
@@ -83,20 +85,32 @@ class BlockRow:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """The evidence again, by score: bin b holds b/10 ≤ score < (b+1)/10. Empty bins are absent."""
+    """The evidence again, by score: bin b holds b/10 ≤ score < (b+1)/10; bins with nothing in them are absent."""
 
     bin: int
     n: int
     score_sum: float
     target_sum: int
     score_var_sum: float
+    pending_up: int = 0
+    """Predictions without an outcome, young or overdue, with score ≥ threshold: long, or acted on."""
+    pending_up_sum: float = 0.0
+    """Σ of their scores."""
+    pending_down: int = 0
+    """Those with score < threshold: short, or (Selection) not acted on."""
+    pending_down_sum: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class HealthLook:
-    """One version's live performance; ``blocks`` ascending, empty blocks absent."""
+    """One version's live performance; blocks ascending, empty blocks absent."""
 
     blocks: tuple[BlockRow, ...]
+    """Of the window: since < at."""
+    earlier: tuple[BlockRow, ...]
+    """What lies before it as far as asked: blocks_since ≤ at ≤ since. One block may have a part in both."""
+    block_seconds: int
+    """Length of the blocks: as asked, or twice that where one would hold several timestamps."""
     bins: tuple[CalibrationBin, ...]
     total: int
     """Live predictions with since < at ≤ until."""

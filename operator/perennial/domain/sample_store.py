@@ -26,8 +26,12 @@ class SampleStore(Protocol):
         since: datetime,
         until: datetime,
         block_seconds: int,
+        blocks_since: datetime | None = None,
     ) -> HealthLook:
-        """How ``version`` (a ModelVersion's UID) of ``model`` (namespace/name) did on live requests."""
+        """How ``version`` (a ModelVersion's UID) of ``model`` (namespace/name) did on live requests.
+
+        Evidence from ``blocks_since`` on, where that is before ``since``, comes as block sums alone.
+        """
         ...
 
     async def observe_pairs(

@@ -63,12 +63,12 @@ class CalibrationError:
     value: float
     perfect: float
     """The mean of what a perfect model would show."""
-    perfect_upper: float
-    """What a perfect model would stay under, at the confidence asked for."""
+    deviation: float
+    """The standard deviation of that."""
 
 
 def calibration_error(
-    bins: Sequence[tuple[float, float, float, float]], design_effect: float, confidence: float = 0.975
+    bins: Sequence[tuple[float, float, float, float]], design_effect: float
 ) -> CalibrationError | None:
     """Mean distance between score and frequency over bins; None without rows.
 
@@ -85,8 +85,7 @@ def calibration_error(
     value = sum(abs(targets - scores) for _, scores, targets, _ in bins) / rows
     variances = [spread * design_effect for *_, spread in bins]
     perfect = sum(sqrt(2 * v / pi) for v in variances) / rows
-    deviation = sqrt(sum(v * (1 - 2 / pi) for v in variances)) / rows
-    return CalibrationError(value, perfect, perfect + normal_quantile(confidence) * deviation)
+    return CalibrationError(value, perfect, sqrt(sum(v * (1 - 2 / pi) for v in variances)) / rows)
 
 
 def significant(value: float) -> float:

@@ -11,8 +11,8 @@ from perennial.api.model_deployment import ModelDeploymentSpec
 from perennial.api.model_deployment_status import Interval
 from perennial.domain.blocks import health_block_seconds
 from perennial.domain.comparison import Acts, compare_win_rates
-from perennial.domain.health import win_rate_of
-from perennial.replay.looks import acts_and_wins, counts, sum_rows
+from perennial.domain.performance import win_rate_of
+from perennial.replay.looks import acts_and_wins, counts, sum_rows, unit_seconds
 from perennial.replay.predictions import Predictions
 from perennial.replay.report import CurvePoint, Performance, WinRateDifference
 from perennial_contract.samples import Decision
@@ -62,7 +62,7 @@ def build_records(
     chosen = resolved & ~np.isnan(predictions.live_score) & counts(spec.decision, history.reward)
     row = np.flatnonzero(chosen)
     at, target, reward = history.at[chosen], history.target[chosen], history.reward[chosen]
-    seconds = health_block_seconds(spec.samples.label_delay, spec.health.window)
+    seconds = unit_seconds(history.at, health_block_seconds(spec.samples.label_delay, spec.health.window))
     common = (spec.decision, spec.samples.table, seconds, row, at, target, reward)
     return Record(*common, predictions.live_score[chosen]), Record(*common, alone[chosen])
 

@@ -1,7 +1,8 @@
 """The looks of `domain.evidence` over arrays: the same sums as `adapters.store.queries`, at a simulated instant."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -59,9 +60,11 @@ def look_at_health(
     since: datetime,
     until: datetime,
     block_seconds: int,
+    blocks_since: datetime | None = None,
 ) -> HealthLook:
     """`SampleStore.observe_health`."""
-    rows = rows_between(predictions, since, until)
+    begin = since + timedelta(microseconds=1)
+    rows = rows_between(predictions, min(blocks_since or begin, begin) - timedelta(microseconds=1), until)
     scored = predictions.versions.get(version)
     live = scored.tracks(rows) == LIVE if scored else np.zeros(rows.stop - rows.start, dtype=np.bool_)
     score = scored.of(rows)[live] if scored else np.empty(0)
@@ -69,21 +72,53 @@ def look_at_health(
     at, resolved_at = history.at[rows][live], history.resolved_at[rows][live]
     target, reward = history.target[rows][live], history.reward[rows][live]
     resolved = ~np.isnan(target) & (predictions.known_at[rows][live] <= to_micros(until))
-    young = at > visible
+    young, inside = at > visible, at > to_micros(since)
     seconds = at // 1_000_000
     allowed = (contract.label_delay + late_slack(contract.label_delay)).total_seconds()
     late = resolved & (resolved_at != UNRESOLVED) & (resolved_at // 1_000_000 - seconds > allowed)
     evidence = ~young & resolved & counts(decision, reward)
-    blocks, bins = sum_rows(decision, at[evidence], score[evidence], target[evidence], reward[evidence], block_seconds)
+    length = unit_seconds(at[evidence], block_seconds)
+
+    def summed(chosen: Bools) -> tuple[tuple[BlockRow, ...], tuple[CalibrationBin, ...]]:
+        return sum_rows(decision, at[chosen], score[chosen], target[chosen], reward[chosen], length)
+
+    blocks, bins = summed(evidence & inside)
     return HealthLook(
         blocks=blocks,
-        bins=bins,
-        total=len(at),
-        resolved=int(resolved.sum()),
-        overdue=int((~young & ~resolved).sum()),
-        late=int(late.sum()),
-        newest_resolved=to_instant(at[evidence][-1]) if evidence.any() else None,
+        earlier=summed(evidence & ~inside)[0],
+        block_seconds=length,
+        bins=_with_pending(bins, decision, score[inside & ~resolved]),
+        total=int(inside.sum()),
+        resolved=int((inside & resolved).sum()),
+        overdue=int((inside & ~young & ~resolved).sum()),
+        late=int((inside & late).sum()),
+        newest_resolved=to_instant(at[evidence & inside][-1]) if (evidence & inside).any() else None,
     )
+
+
+def unit_seconds(at: Ints, block_seconds: int) -> int:
+    """The length of time blocks of evidence, whose times are ascending: twice as long where one would hold several."""
+    several = (np.diff(at) > 0) & (np.diff(at // 1_000_000 // block_seconds) == 0)
+    return 2 * block_seconds if several.any() else block_seconds
+
+
+def _with_pending(bins: tuple[CalibrationBin, ...], decision: Decision, score: Floats) -> tuple[CalibrationBin, ...]:
+    """The bins with what has no outcome yet: its scores, by side."""
+    up = score >= decision.threshold
+    sides = {"up": up, "down": ~up}
+    columns = {f"pending_{side}": chosen.astype(float) for side, chosen in sides.items()}
+    columns |= {f"pending_{side}_sum": np.where(chosen, score, 0.0) for side, chosen in sides.items()}
+    ids, sums = _grouped(_bin_of(score), columns)
+    found = {bin_.bin: bin_ for bin_ in bins}
+    for position, key in enumerate(ids):
+        values: dict[str, Any] = {name: float(column[position]) for name, column in sums.items()}
+        values |= {name: int(values[name]) for name in ("pending_up", "pending_down")}
+        found[key] = replace(found.get(key, CalibrationBin(key, 0, 0.0, 0, 0.0)), **values)
+    return tuple(found[key] for key in sorted(found))
+
+
+def _bin_of(score: Floats) -> Ints:
+    return np.minimum((score * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
 
 
 def counts(decision: Decision, reward: Floats) -> Bools:
@@ -129,7 +164,7 @@ def sum_rows(
     block = at // 1_000_000 // block_seconds
     ids, sums = _grouped(block, columns)
     bins, binned = _grouped(
-        np.minimum((score * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1),
+        _bin_of(score),
         {"n": columns["n"], "score_sum": score, "target_sum": target, "score_var_sum": variance},
     )
     for name in ("n", "acted", "wins", "rewarded"):

@@ -43,9 +43,11 @@ class RecordedStore:
         since: datetime,
         until: datetime,
         block_seconds: int,
+        blocks_since: datetime | None = None,
     ) -> HealthLook:
         """See `SampleStore`."""
-        return look_at_health(self._models[model], contract, decision, version, since, until, block_seconds)
+        predictions = self._models[model]
+        return look_at_health(predictions, contract, decision, version, since, until, block_seconds, blocks_since)
 
     async def observe_pairs(
         self,

@@ -192,7 +192,7 @@ GATEWAY = {"provider": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "pub
         (ModelDeploymentSpec, MODEL | {"algorithm": {"name": "patchtst"}}, ["spec.algorithm.name"]),
         (ModelDeploymentSpec, MODEL | {"traffic": GATEWAY}, ["spec.traffic.provider"]),
         (ModelDeploymentSpec, MODEL | {"drift": {}, "regime": {"column": "ret_1"}}, []),
-        (ModelDeploymentSpec, MODEL | {"health": {"falseAlarmEvery": "30d"}}, ["spec.health.falseAlarmEvery"]),
+        (ModelDeploymentSpec, MODEL | {"health": {"falseAlarmEvery": "30d"}}, []),
         (ModelDeploymentSpec, MODEL | {"rollback": {"window": "9d", "minPairs": 50}}, []),
         (
             ModelDeploymentSpec,

@@ -10,6 +10,7 @@ from perennial.api.conditions import ConditionStatus, with_condition
 from perennial.api.model_deployment_status import (
     CanaryStatus,
     DriftStatus,
+    EarlyEstimate,
     Evidence,
     FeatureDrift,
     HealthStatus,
@@ -26,6 +27,7 @@ HEALTH = HealthStatus(
     win_rate=RATE,
     brier=0.26,
     calibration_error=0.07,
+    early_estimate=EarlyEstimate(win_rate=0.53, predictions=110, calibrated=True),
     samples=3110,
     resolved=3000,
     overdue=11,
@@ -85,6 +87,7 @@ def test_a_model_s_gauges_say_what_is_known() -> None:
         'perennial_model_drift{,state="Drifting"}': 0,
         'perennial_model_drift{,state="Unknown"}': 0,
         'perennial_feature_psi{feature="x",}': 0.5,
+        "perennial_early_win_rate{}": 0.53,
         "perennial_store_ready{}": 1,
         "perennial_samples{}": 3110,
         "perennial_samples_resolved{}": 3000,

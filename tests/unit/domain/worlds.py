@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perennial.domain.blocks import health_block_seconds
-from perennial.domain.evidence import BlockRow, CalibrationBin, HealthLook, PairBlock, PairLook
+from perennial.domain.evidence import BlockRow, CalibrationBin, HealthLook, PairBlock, PairLook, first_open_block
 from perennial_contract.samples import SampleContract
 
 HOUR = timedelta(hours=1)
@@ -28,7 +28,12 @@ def health_look(
 ) -> HealthLook:
     """A look at predictions that ended ``step`` apart; without scores the model says 0.5 of everything."""
     rows = len(wins)
-    block = np.arange(rows) * step.total_seconds() // health_block_seconds(contract.label_delay, timedelta(days=30))
+    at = np.arange(rows) * step.total_seconds()
+    seconds = health_block_seconds(contract.label_delay, timedelta(days=30))
+    seconds = seconds if step.total_seconds() >= seconds else 2 * seconds
+    block = at // seconds
+    if rows:  # the newest block is the one that is still open at NOW
+        block += first_open_block(NOW, contract.label_delay, seconds) - block[-1]
     p = np.full(rows, 0.5) if scores is None else scores
     y = (wins if targets is None else targets).astype(float)
     reward = np.zeros(rows) if rewards is None else rewards
@@ -65,6 +70,8 @@ def health_look(
     bins = np.minimum((p * 10).astype(int), 9)
     return HealthLook(
         blocks=blocks,
+        earlier=(),
+        block_seconds=seconds,
         bins=tuple(
             CalibrationBin(
                 int(b),

@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,10 +86,13 @@ async def test_looks_equal_those_at_a_database_of_that_instant(tmp_path: Path, s
         until = START + timedelta(minutes=dice.randrange(0, 2600))
         since = until - timedelta(minutes=dice.randrange(1, 2600))
         recorded, seconds = as_database(found, until), dice.choice([60, 777])
-        wanted = expected_health(recorded, CONTRACT, decision, since=since, until=until, block_seconds=seconds)
-        seen = look_at_health(found, CONTRACT, decision, STABLE, since, until, seconds)
-        assert replace(seen, blocks=(), bins=()) == replace(wanted, blocks=(), bins=())
-        for ours, theirs in ((seen.blocks, wanted.blocks), (seen.bins, wanted.bins)):
+        earlier = since - timedelta(minutes=dice.randrange(-50, 500)) if dice.random() < 0.7 else None
+        asked = {"since": since, "until": until, "block_seconds": seconds, "blocks_since": earlier}
+        wanted = expected_health(recorded, CONTRACT, decision, **asked)
+        seen = await store.observe_health(CONTRACT, decision, model=MODEL, version=STABLE, **asked)
+        parts: dict[str, Any] = {"blocks": (), "earlier": (), "bins": ()}
+        assert replace(seen, **parts) == replace(wanted, **parts)
+        for ours, theirs in ((getattr(seen, part), getattr(wanted, part)) for part in parts):
             assert len(ours) == len(theirs)
             for one, other in zip(ours, theirs, strict=True):
                 values = [[getattr(row, name) for name in type(row).__slots__] for row in (one, other)]

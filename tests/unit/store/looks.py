@@ -39,18 +39,18 @@ async def assert_looks_agree(url: str, seed: int, decision: Decision) -> None:
     block_seconds = 777
     times = [START + timedelta(minutes=minutes) for minutes in (-10, 0, 120, 999, 5000)]
     for since, until in [(times[0], times[4]), (times[1], times[2]), (times[2], times[3]), (times[4], times[4])]:
-        health = await store.observe_health(
-            contract,
-            decision,
-            model=MODEL,
-            version=STABLE,
-            since=since,
-            until=until,
-            block_seconds=block_seconds,
-        )
-        wanted = expected_health(recorded, contract, decision, since=since, until=until, block_seconds=block_seconds)
-        assert _flat(health) == pytest.approx(_flat(wanted), rel=1e-9, abs=1e-12)
-        assert health.newest_resolved == wanted.newest_resolved
+        for blocks_since in (
+            None,
+            since + timedelta(minutes=1),
+            since - timedelta(minutes=70),
+            since - 99 * label_delay,
+        ):
+            for length in (block_seconds, 7):
+                asked = {"since": since, "until": until, "block_seconds": length, "blocks_since": blocks_since}
+                health = await store.observe_health(contract, decision, model=MODEL, version=STABLE, **asked)
+                wanted = expected_health(recorded, contract, decision, **asked)
+                assert _flat(health) == pytest.approx(_flat(wanted), rel=1e-9, abs=1e-12)
+                assert health.newest_resolved == wanted.newest_resolved
         for step_since in (since, since + timedelta(minutes=60)):
             pairs = await store.observe_pairs(
                 contract,

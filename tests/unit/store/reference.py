@@ -101,30 +101,67 @@ def expected_health(
     since: datetime,
     until: datetime,
     block_seconds: int,
+    blocks_since: datetime | None = None,
 ) -> HealthLook:
     visible = until - contract.label_delay
     late_after = contract.label_delay + max(contract.label_delay / 10, timedelta(minutes=1))
-    sums: dict[int, dict[str, Any]] = defaultdict(lambda: defaultdict(float))
+    inside: list[tuple[Prediction, Sample]] = []
+    before: list[tuple[Prediction, Sample]] = []
     bins: dict[int, dict[str, Any]] = defaultdict(lambda: defaultdict(float))
     total = resolved = overdue = late = 0
-    newest = None
     for row in recorded.predictions:
-        live = row.model == MODEL and row.version == STABLE and row.track == "live"
-        if not (live and since < row.at <= until):
+        live = row.model == MODEL and row.version == STABLE and row.track == "live" and row.at <= until
+        sample = recorded.samples.get(row.sample_id, Sample(""))
+        evidence = live and row.at <= visible and sample.target is not None and _counts(decision, sample)
+        if evidence and row.at <= since and blocks_since is not None and row.at >= blocks_since:
+            before.append((row, sample))
+        if not live or row.at <= since:
             continue
         total += 1
-        sample = recorded.samples.get(row.sample_id, Sample(""))
         if sample.target is None:
             overdue += row.at <= visible
+            side = "up" if row.score >= decision.threshold else "down"
+            bins[_bin(row.score)][f"pending_{side}"] += 1
+            bins[_bin(row.score)][f"pending_{side}_sum"] += row.score
             continue
         resolved += 1
         late += sample.resolved_at is not None and sample.resolved_at - row.at > late_after
-        if row.at > visible or not _counts(decision, sample):
-            continue
-        newest = max(newest or row.at, row.at)
-        p, y = row.score, sample.target
+        if evidence:
+            inside.append((row, sample))
+    times = {row.at for row, _ in inside + before}
+    block_seconds *= 2 if len({_block(at, block_seconds) for at in times}) < len(times) else 1
+    for row, sample in inside:
+        cell, p = bins[_bin(row.score)], row.score
+        for name, value in {"n": 1, "score_sum": p, "target_sum": sample.target, "score_var_sum": p * (1 - p)}.items():
+            cell[name] += value
+    fields = [name for name in CalibrationBin.__slots__ if name != "bin"]
+    return HealthLook(
+        blocks=_blocks(inside, decision, block_seconds),
+        earlier=_blocks(before, decision, block_seconds),
+        block_seconds=block_seconds,
+        bins=tuple(CalibrationBin(key, **{name: bins[key][name] for name in fields}) for key in sorted(bins)),
+        total=total,
+        resolved=resolved,
+        overdue=overdue,
+        late=late,
+        newest_resolved=max((row.at for row, _ in inside), default=None),
+    )
+
+
+def _bin(score: float) -> int:
+    return min(9, int(score * 10))
+
+
+def _block(at: datetime, block_seconds: int) -> int:
+    return int(at.timestamp() // block_seconds)
+
+
+def _blocks(rows: list[tuple[Prediction, Sample]], decision: Decision, block_seconds: int) -> tuple[BlockRow, ...]:
+    sums: dict[int, dict[str, Any]] = defaultdict(lambda: defaultdict(float))
+    for row, sample in rows:
+        p, y = row.score, sample.target or 0
         acted, won = _action(decision, p, y)
-        block = sums[int(row.at.timestamp() // block_seconds)]
+        block = sums[_block(row.at, block_seconds)]
         block["n"] += 1
         block["acted"] += acted
         block["wins"] += won
@@ -141,19 +178,8 @@ def expected_health(
         block["spiegelhalter_num"] += (y - p) * (1 - 2 * p)
         block["spiegelhalter_den"] += (1 - 2 * p) ** 2 * p * (1 - p)
         block["confidence_sum"] += max(p, 1 - p)
-        cell = bins[min(9, int(p * 10))]
-        for name, value in {"n": 1, "score_sum": p, "target_sum": y, "score_var_sum": p * (1 - p)}.items():
-            cell[name] += value
     names = [name for name in BlockRow.__slots__ if name != "block"]
-    return HealthLook(
-        blocks=tuple(BlockRow(key, **{name: sums[key][name] for name in names}) for key in sorted(sums)),
-        bins=tuple(CalibrationBin(key, **bins[key]) for key in sorted(bins)),
-        total=total,
-        resolved=resolved,
-        overdue=overdue,
-        late=late,
-        newest_resolved=newest,
-    )
+    return tuple(BlockRow(key, **{name: sums[key][name] for name in names}) for key in sorted(sums))
 
 
 def expected_pairs(
@@ -180,7 +206,7 @@ def expected_pairs(
         if not since < at <= visible:
             continue
         paired += len(rows) == 2
-        block = int(at.timestamp() // block_seconds)
+        block = _block(at, block_seconds)
         for version in rows:
             scored[version].append(block)
         sample = recorded.samples.get(sample_id, Sample(""))

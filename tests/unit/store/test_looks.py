@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from tests.unit.store.drift_looks import assert_drift_agrees
 from tests.unit.store.looks import CASES, DRIVERS, assert_looks_agree
-from tests.unit.store.reference import CANARY, MODEL, STABLE, START, Prediction, Recorded
+from tests.unit.store.reference import CANARY, MODEL, STABLE, START, Prediction, Recorded, Sample
 
 from perennial.adapters.store.engine import open_engine
 from perennial.adapters.store.queries import (
@@ -107,3 +107,43 @@ async def test_a_column_that_tells_no_regime_is_named(tmp_path: Path, column: st
         await store.observe_series(CONTRACT, column, until=START, limit=1000)
     store.close()
     assert str(caught.value) == f"spec.regime.column: {message}"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "seconds", "blocks"),
+    [
+        pytest.param([0, 0, 10, 10, 20, 20], 600, [0, 1, 2], id="a panel whose label fits into one step"),
+        pytest.param([0, 10, 15, 30], 1200, [0, 1], id="two timestamps would share a block"),
+        pytest.param([0, 10, 15], 1200, [0], id="or did so before the window"),
+    ],
+)
+async def test_a_timestamp_has_a_block_of_its_own_where_the_label_fits_into_one_step(
+    tmp_path: Path, minutes: list[int], seconds: int, blocks: list[int]
+) -> None:
+    contract = SampleContract(label_delay=timedelta(minutes=10))
+    times = [START + timedelta(minutes=minute) for minute in minutes]
+    recorded = Recorded(
+        {f"s{i}": Sample(f"s{i}", at=at, target=1) for i, at in enumerate(times)},
+        [Prediction(STABLE, f"s{i}", "live", 0.6, at) for i, at in enumerate(times)],
+    )
+    url = f"sqlite:///{tmp_path}/store.db"
+    engine = open_engine(url, DRIVERS)
+    recorded.write(engine, contract)
+    engine.dispose()
+    store = SqlSampleStore(url, drivers=DRIVERS)
+    look = await store.observe_health(
+        contract,
+        Decision(),
+        model=MODEL,
+        version=STABLE,
+        since=START + timedelta(minutes=12),
+        until=START + timedelta(minutes=99),
+        block_seconds=600,
+        blocks_since=START,
+    )
+    store.close()
+    first = int(START.timestamp()) // seconds
+    assert look.block_seconds == seconds
+    assert sorted({row.block - first for row in (*look.earlier, *look.blocks)}) == blocks
+    assert sum(row.n for row in look.earlier) + sum(row.n for row in look.blocks) == len(minutes)
+    assert look.total == sum(minute > 12 for minute in minutes)

@@ -27,6 +27,7 @@ from perennial.adapters.store.expressions import (
     block_of,
     double_of,
     earned,
+    floor_divide,
     is_evidence,
     is_late,
     reward_of,
@@ -58,13 +59,20 @@ HEALTH_SUMS = (
     "resolved",
     "overdue",
     "late",
+    "pending_up",
+    "pending_up_sum",
+    "pending_down",
+    "pending_down_sum",
 )
 PAIR_SUMS = ("n", "utility_sum", "utility_sq", "stable_acted", "stable_wins", "canary_acted", "canary_wins")
 SIDES = ("stable", "canary")
+WINDOW_BLOCK, BIN, EARLIER_BLOCK = range(3)
+"""Kinds of rows in a look at health."""
 
 # By position: a label would lose to a feature column of the same name.
 _FIRST: ColumnElement[int] = literal_column("1")
 _SECOND: ColumnElement[int] = literal_column("2")
+_THIRD: ColumnElement[int] = literal_column("3")
 
 
 def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
@@ -88,8 +96,12 @@ def build_health_query(
     since: datetime,
     until: datetime,
     block_seconds: int,
+    blocks_since: datetime | None = None,
 ) -> CompoundSelect[Any]:
-    """Rows (kind, key, *HEALTH_SUMS, newest): kind 0 has one row a block, kind 1 one a calibration bin."""
+    """Rows (kind, key, merged, *HEALTH_SUMS, newest), a row a block or bin: `WINDOW_BLOCK`, `BIN` or `EARLIER_BLOCK`.
+
+    ``merged``: how many times ``block_seconds`` a block is long.
+    """
     predictions, samples = predictions_table(contract.predictions_table), samples_table(contract.table)
     at, score = predictions.c.at, score_of(predictions)
     target, reward = target_of(samples), reward_of(samples)
@@ -99,6 +111,7 @@ def build_health_query(
     acted = and_(evidence, acts(decision, score))
     gain = earned(decision, score, reward)
     variance = score * (1 - score)
+    up, down = and_(~resolved, score >= decision.threshold), and_(~resolved, score < decision.threshold)
     sums: dict[str, ColumnElement[Any]] = {
         "n": _count(evidence),
         "acted": _count(acted),
@@ -119,12 +132,19 @@ def build_health_query(
         "resolved": _count(resolved),
         "overdue": _count(and_(~young, ~resolved)),
         "late": _count(and_(resolved, is_late(at, samples, contract.label_delay))),
+        "pending_up": _count(up),
+        "pending_up_sum": _sum(score, up),
+        "pending_down": _count(down),
+        "pending_down_sum": _sum(score, down),
     }
+    begin = since + timedelta(microseconds=1)
     cells = (
         select(
             block_of(at, block_seconds).label("block"),
             bin_of(score).label("bin"),
+            case((at > since, 1), else_=0).label("inside"),
             *_labelled(sums, HEALTH_SUMS),
+            func.min(at).filter(evidence).label("oldest"),
             func.max(at).filter(evidence).label("newest"),
         )
         .select_from(predictions.outerjoin(samples, samples.c.id == predictions.c.sample_id))
@@ -132,24 +152,45 @@ def build_health_query(
             predictions.c.model == model,
             predictions.c.version == version,
             predictions.c.track == "live",
-            at > since,
+            at >= min(blocks_since or begin, begin),
             at <= until,
         )
-        .group_by(_FIRST, _SECOND)
+        .group_by(_FIRST, _SECOND, _THIRD)
         .cte("perennial_cells")
     )
-    return union_all(*(_fold(cells, kind, key) for kind, key in enumerate(("block", "bin"))))
+    merged = _blocks_merged(cells)
+    block = floor_divide(cells.c.block, merged)
+    return union_all(
+        _fold(cells, WINDOW_BLOCK, block, merged, inside=1),
+        _fold(cells, BIN, cells.c.bin, merged, inside=1),
+        _fold(cells, EARLIER_BLOCK, block, merged, inside=0),
+    )
 
 
-def _fold(cells: FromClause, kind: int, key: str) -> Select[Any]:
-    """The cells summed over one of their two axes."""
+def _blocks_merged(cells: FromClause) -> ColumnElement[int]:
+    """1 where no block holds two timestamps of evidence, else 2."""
+    several = func.max(cells.c.newest) > func.min(cells.c.oldest)
+    spread = select(case((several, 2), else_=1).label("merged")).group_by(cells.c.block).cte("perennial_spread")
+    widest = select(func.coalesce(func.max(spread.c.merged), 1).label("merged")).cte("perennial_widest")
+    return select(widest.c.merged).scalar_subquery()
+
+
+def _fold(
+    cells: FromClause, kind: int, key: ColumnElement[int], merged: ColumnElement[int], *, inside: int
+) -> Select[Any]:
+    """The cells of the window, or of the time before it, summed over all but one of their axes."""
     sums: dict[str, ColumnElement[Any]] = {name: func.sum(cells.c[name]) for name in HEALTH_SUMS}
-    return select(
-        literal(kind, Integer).label("kind"),
-        cells.c[key].label("key"),
-        *_labelled(sums, HEALTH_SUMS),
-        func.max(cells.c.newest).label("newest"),
-    ).group_by(cells.c[key])
+    return (
+        select(
+            literal(kind, Integer).label("kind"),
+            key.label("key"),
+            merged.label("merged"),
+            *_labelled(sums, HEALTH_SUMS),
+            func.max(cells.c.newest).label("newest"),
+        )
+        .where(cells.c.inside == inside)
+        .group_by(_SECOND)
+    )
 
 
 def build_pairs_query(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, RowMapping
 
-from perennial.adapters.store.queries import PAIR_SUMS, SIDES
+from perennial.adapters.store.queries import BIN, EARLIER_BLOCK, PAIR_SUMS, SIDES, WINDOW_BLOCK
 from perennial.domain.evidence import (
     BlockRow,
     CalibrationBin,
@@ -38,27 +38,25 @@ def _finite(row: RowMapping, names: tuple[str, ...], column: str) -> dict[str, A
     return found
 
 
-def read_health(rows: Sequence[Row[Any]]) -> HealthLook:
-    """The rows of `build_health_query` as a look."""
+def read_health(rows: Sequence[Row[Any]], block_seconds: int) -> HealthLook:
+    """The rows of `build_health_query` as a look; ``block_seconds`` is what was asked for."""
     by_key = sorted((row._mapping for row in rows), key=lambda row: int(row["key"]))
-    of_blocks, of_bins = ([row for row in by_key if row["kind"] == kind] for kind in (0, 1))
-    totals = {name: sum(int(row[name]) for row in of_blocks) for name in ("total", "resolved", "overdue", "late")}
+    blocks, bins, earlier = ([r for r in by_key if r["kind"] == k] for k in (WINDOW_BLOCK, BIN, EARLIER_BLOCK))
+    totals = {name: sum(int(row[name]) for row in blocks) for name in ("total", "resolved", "overdue", "late")}
     return HealthLook(
-        blocks=tuple(_read_block(row) for row in of_blocks if row["n"]),
-        bins=tuple(
-            CalibrationBin(
-                bin=int(row["key"]),
-                n=int(row["n"]),
-                score_sum=float(row["score_sum"]),
-                target_sum=int(row["target_sum"]),
-                score_var_sum=float(row["score_var_sum"]),
-            )
-            for row in of_bins
-            if row["n"]
-        ),
-        newest_resolved=max((row["newest"] for row in of_blocks if row["newest"] is not None), default=None),
+        blocks=tuple(_read_block(row) for row in blocks if row["n"]),
+        earlier=tuple(_read_block(row) for row in earlier if row["n"]),
+        block_seconds=block_seconds * max((int(row["merged"]) for row in by_key), default=1),
+        bins=tuple(_read_bin(row) for row in bins if row["n"] or row["pending_up"] or row["pending_down"]),
+        newest_resolved=max((row["newest"] for row in blocks if row["newest"] is not None), default=None),
         **totals,
     )
+
+
+def _read_bin(row: RowMapping) -> CalibrationBin:
+    counts = {name: int(row[name]) for name in ("n", "target_sum", "pending_up", "pending_down")}
+    scores = ("score_sum", "score_var_sum", "pending_up_sum", "pending_down_sum")
+    return CalibrationBin(bin=int(row["key"]), **counts, **_finite(row, scores, "predictions.score"))
 
 
 def _read_block(row: RowMapping) -> BlockRow:

@@ -104,6 +104,7 @@ class SqlSampleStore:
         since: datetime,
         until: datetime,
         block_seconds: int,
+        blocks_since: datetime | None = None,
     ) -> HealthLook:
         """How ``version`` (a ModelVersion's UID) of ``model`` (namespace/name) did on live requests."""
         query = build_health_query(
@@ -114,8 +115,10 @@ class SqlSampleStore:
             since=since,
             until=until,
             block_seconds=block_seconds,
+            blocks_since=blocks_since,
         )
-        return read_health(await self._look("health", lambda connection: connection.execute(query).all()))
+        rows = await self._look("health", lambda connection: connection.execute(query).all())
+        return read_health(rows, block_seconds)
 
     async def observe_pairs(
         self,
