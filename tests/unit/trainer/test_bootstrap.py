@@ -176,6 +176,16 @@ def test_rows_that_repeat_are_worth_one_each_block() -> None:
     assert effective_outcomes(wins, np.ones(20_000), np.arange(20_000) // 10) == pytest.approx(2_000, rel=0.1)
 
 
+def test_rows_that_share_outcomes_across_blocks_are_worth_what_their_variance_says() -> None:
+    """Signs of sums over 5 steps correlate by 2/π · asin(1 − k/5) at lag k (the arcsine law)."""
+    rows, overlap = 20_000, 5
+    correlations = 2 / np.pi * np.arcsin(1 - np.arange(1, overlap) / overlap)
+    wins = overlapping_targets(np.random.default_rng(5), rows, overlap, 20).astype(float)
+    blocks = np.arange(rows) // (2 * overlap)
+    worth = np.mean([effective_outcomes(one, np.ones(rows), blocks) for one in wins])
+    assert worth == pytest.approx(rows / (1 + 2 * correlations.sum()), rel=0.03)
+
+
 def test_rows_without_action_are_worth_nothing() -> None:
     rng = np.random.default_rng(5)
     acted = (rng.random(20_000) < 0.1).astype(float)
