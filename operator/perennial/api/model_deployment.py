@@ -147,9 +147,9 @@ class Regime(Spec):
     )
 
     column: Identifier
-    """A feature that is known at `at`."""
+    """A feature that is known at `at`, such as the last return; in a panel its mean over the series counts."""
     lookback: int = Field(default=1000, ge=1000, le=100_000)
-    """Points that the regimes are told from."""
+    """Timestamps that a look filters; a training fits regimes to as many at least."""
 
     @field_validator("column")
     @classmethod

@@ -123,7 +123,7 @@ class RegimeTrigger(Spec):
     """The market's regime has changed."""
 
     sustained_for: Duration = timedelta(days=3)
-    """How long the new regime must last without a return."""
+    """How long the new regime must have lasted without a return, by the time of the data."""
 
 
 class NewSamplesTrigger(Spec):
