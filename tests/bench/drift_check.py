@@ -10,13 +10,12 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from perennial.domain.drift import choose_windows, decide_drift
-from perennial.domain.drift_evidence import bins_of
-
 from perennial.adapters.store.engine import POSTGRESQL, SQLITE
 from perennial.adapters.store.store import SqlSampleStore
 from perennial.api.model_deployment import Drift
 from perennial.api.model_deployment_status import DriftStatus
+from perennial.domain.drift import decide_drift
+from perennial.domain.drift_evidence import complete_windows
 from perennial_contract.profile import ReferenceProfile
 from perennial_contract.samples import SampleContract
 
@@ -26,14 +25,11 @@ SPEC = Drift(window=timedelta(days=30), consecutive_windows=1)
 async def check(store: SqlSampleStore, profile: ReferenceProfile, now: datetime) -> DriftStatus:
     """As the operator does it at each look."""
     contract = SampleContract(label_delay=timedelta(hours=1))
-    features, scores = bins_of(profile)
-    windows = choose_windows(SPEC, contract.label_delay, profile, now)
-    looks = await store.observe_drift(
-        contract, model="bench/m", version="u1", windows=windows, features=features, scores=scores
-    )
-    if sum(look.features.rows for look in looks) == 0:
+    span = complete_windows(SPEC, contract.label_delay, now)
+    look = await store.observe_drift(contract, profile, model="bench/m", version="u1", span=span)
+    if not look.windows:
         raise RuntimeError("the window is empty")
-    return decide_drift(SPEC, profile, looks, "m-v1")
+    return decide_drift(SPEC, profile, look, span, "m-v1")
 
 
 def peak_mib() -> float:
@@ -52,7 +48,7 @@ def main() -> None:
     told = {
         "check_s": time.perf_counter() - began,
         "peak_mib": peak_mib(),
-        "drifted": sum(feature.windows > 0 for feature in status.features),
+        "drifted": sum(feature.sign is not None for feature in status.features),
         "state": status.state,
     }
     store.close()

@@ -23,7 +23,7 @@ from tests.simulate.promise import (
     Share,
     worst_figures,
 )
-from tests.simulate.promises import PROMISES
+from tests.simulate.promises import CHALLENGERS
 from tests.simulate.running import batches_of, run
 
 SELDOM, MOSTLY = Aim("at most", 0.05), Aim("at least", 0.9)
@@ -129,7 +129,7 @@ def test_the_page_says_what_was_measured_and_what_was_missed() -> None:
     assert worst_figures([one for some in findings.values() for one in some]) == {"evidence.coins": (found, "share")}
 
 
-@pytest.mark.parametrize("promise", [pytest.param(one, id=one.name) for one in PROMISES])
+@pytest.mark.parametrize("promise", [pytest.param(one, id=one.name) for one in CHALLENGERS])
 def test_each_promise_can_be_simulated(promise: Promise) -> None:
     """Two runs of each case; what they come to says nothing."""
     assert len({case.name for case in promise.cases}) == len(promise.cases)
