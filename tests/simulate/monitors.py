@@ -105,9 +105,7 @@ def flips(days: int, *, runs: int, seed: int) -> Share:
         spells = [(calm, 300), (normal, 300), (wild, 200), (normal, 200), (calm, 800)]
         at, mean = made_market(spells, seed=seed + number)
         flipping = np.concatenate([mean[:1200], with_flips(mean[1200:], every=50, days=days, scale=10)])
-        started += bool(
-            study_regimes(at, flipping, timedelta(days=SUSTAINED_DAYS), since=at[1200], look_every=2).changes
-        )
+        started += bool(study_regimes(at, flipping, SUSTAINED_DAYS * DAY, since=at[1200], look_every=2).changes)
     return Share(started, runs)
 
 
@@ -124,9 +122,9 @@ def _drift_cases() -> tuple[Case, ...]:
                 unit="of declared",
                 figure="evidence.drift.false_alarm_ratio",
             )
-            for (process, name), runs in zip(said, (150, 150, 100, 60), strict=True)
+            for (process, name), runs in zip(said, (60, 60, 60, 60), strict=True)
         ),
-        Case("`Drifting`, φ = 0.9", partial(entries, drift.PROCESSES[2]), 100, _ONCE, batch=10, unit="of declared"),
+        Case("`Drifting`, φ = 0.9", partial(entries, drift.PROCESSES[2]), 40, _ONCE, batch=10, unit="of declared"),
         *(
             Case(
                 f"shift found in two windows, {name}",
@@ -136,7 +134,7 @@ def _drift_cases() -> tuple[Case, ...]:
                 batch=10,
                 figure="evidence.drift.power",
             )
-            for (process, name), runs in zip(said, (200, 300, 400, 150), strict=True)
+            for (process, name), runs in zip(said, (100, 100, 250, 80), strict=True)
         ),
     )
 
