@@ -59,7 +59,7 @@ class Store:
         return self.row
 
     async def observe_health(self, *_: object, **__: object) -> HealthLook:
-        return HealthLook((), (), 0, 0, 0, 0, None)
+        return HealthLook((), (), 3600, (), total=0, resolved=0, overdue=0, late=0, newest_resolved=None)
 
     async def observe_counts(self, contract: SampleContract, *, since: datetime, now: datetime) -> SampleCounts:
         return SampleCounts(5000, 5000, now, now, 5000, since, now - contract.label_delay)
