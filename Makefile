@@ -50,6 +50,10 @@ lock: $(VENV)/.installed ## resolve every lock file anew; all of them hold the s
 	  $(COMPILE) pyproject.toml --extra $$part -c requirements-dev.lock -o trainer_image/$$part.lock \
 	    $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' trainer_image/shared.lock) || exit 1; \
 	done
+	# torch has a lock of its own (the wheel for the CPU); what PyPI's would bring for GPUs is left out
+	$(COMPILE) pyproject.toml --extra trainer --extra neural -c requirements-dev.lock --no-emit-package torch \
+	  $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' trainer_image/shared.lock trainer_image/trainer.lock) \
+	  | awk '/^[a-z]/ {gpu = /^(cuda|nvidia|triton)/} !gpu' >trainer_image/trainer-neural.lock
 
 test: unit integration ## what needs no node: minutes
 

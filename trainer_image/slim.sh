@@ -2,10 +2,10 @@
 # Takes from a folder of installed libraries what no running process needs, about a fifth of it.
 set -eu
 cd "$1"
-# Debug symbols of extension modules. What lies in *.libs was laid out by patchelf, and strip would break it.
-find . -name '*.so' -not -path '*.libs/*' -exec strip --strip-unneeded {} +
+# Debug symbols of extension modules. What lies in *.libs, and in torch, was laid out by patchelf, and strip would break it.
+find . -name '*.so' -not -path '*.libs/*' -not -path './torch/*' -exec strip --strip-unneeded {} +
 # The libraries' tests of themselves.
-for library in numpy scipy; do
+for library in numpy scipy pandas pyarrow onnx; do
   [ ! -d "$library" ] || find "$library" -type d -name tests -prune -exec rm -r {} +
 done
 # Command-line programs, whose first line names a Python of the build.

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from perennial.api.shared import MODEL_NAME_LENGTH
 from perennial.api.validation import InvalidSpec, not_implemented, parse_spec
 from perennial.controllers.governance import governing_policy
 from perennial.controllers.objects import parse_policy
-from perennial.controllers.resolve import TRAINABLE
 from perennial.domain.selector import matches
 from perennial_contract.boosting import DEFAULT_LEARNING_RATE, DEFAULT_ROUNDS, LEARNING_RATE_NAMES, ROUNDS_NAMES
+from perennial_contract.task import NEURAL
 
 _SPECS: dict[Kind, type[Spec]] = {
     MODEL_DEPLOYMENT: ModelDeploymentSpec,
@@ -81,10 +82,10 @@ def read_scenario(paths: Sequence[Path], *, speed_up: int = 1) -> Scenario:
         if any(of is kind and _name(other) == _name(body) for of, other in objects):
             raise ScenarioError(f"{path}: {kind.kind} {where}: stands in the files twice: remove one")
         if isinstance(spec, ModelDeploymentSpec):
-            if spec.algorithm.name not in TRAINABLE:
-                known = " or ".join(sorted(TRAINABLE))
+            if spec.algorithm.name in NEURAL and find_spec("neuralforecast") is None:
                 raise ScenarioError(
-                    f"{path}: spec.algorithm.name: {spec.algorithm.name}: not in this release: use {known}"
+                    f"{path}: spec.algorithm.name: {spec.algorithm.name}: a replay trains where it runs, and "
+                    "neuralforecast is not installed here: pip install 'perennial[replay,neural]'"
                 )
             models[where] = spec
             body = _quickened(body, speed_up)
