@@ -12,7 +12,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --genera
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format crds lock test unit integration e2e e2e-full replay demo bench cluster-up cluster-down images
+.PHONY: help setup lint format crds lock test unit neural integration e2e e2e-full replay demo bench cluster-up cluster-down images
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -59,6 +59,9 @@ test: unit integration ## what needs no node: minutes
 
 unit: setup ## pure and fast
 	$(BIN)/pytest tests/unit -n auto
+
+neural: setup ## the neural models, in a cached environment with torch
+	$(BIN)/python -m tests.neural -n 2
 
 integration: setup ## a real PostgreSQL and a real API server, started by the tests
 	$(BIN)/pytest tests/integration -n $(WORKERS) --dist loadfile

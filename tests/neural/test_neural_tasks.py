@@ -26,7 +26,7 @@ def manifest_of(bench: Bench, revision: int = 1) -> Manifest:
 
 
 @BOTH
-def test_what_lies_two_rows_back_is_learned(name: str, bench: MakeBench) -> None:
+def test_what_lies_two_rows_back_is_learned_and_archived(name: str, bench: MakeBench) -> None:
     made = bench(panel(900))
     code, summary = run(made, made.task(algorithm=algorithm(name, max_steps=300)))
     assert code == 0, summary.error
@@ -37,13 +37,7 @@ def test_what_lies_two_rows_back_is_learned(name: str, bench: MakeBench) -> None
     assert 0 <= report.parity < 1e-5
     assert report.rounds is not None
     assert report.rounds % 10 == 0
-
-
-@BOTH
-def test_the_artifact_holds_no_pickle_and_says_what_it_is(name: str, bench: MakeBench) -> None:
-    made = bench(panel(500))
-    assert run(made, made.task(algorithm=algorithm(name)))[0] == 0
-    files = files_of(made)
+    files = files_of(made)  # ONNX, safetensors and JSON: no pickle
     assert set(files) == {
         "model.onnx",
         "weights.safetensors",
@@ -70,11 +64,9 @@ def test_the_same_task_gives_the_same_files(name: str, bench: MakeBench) -> None
     first, second = files_of(made, 1), files_of(made, 2)
     for file in ("model.onnx", "weights.safetensors", "sequence.json", "profile.json"):
         assert first[file] == second[file], file
-    assert run(made, made.task(3, seed=43, algorithm=algorithm(name)))[0] == 0
-    assert files_of(made, 3)["weights.safetensors"] != first["weights.safetensors"]
 
 
-@pytest.mark.parametrize(("old", "new"), [("xgboost", "nhits"), ("nhits", "xgboost"), ("patchtst", "nhits")])
+@pytest.mark.parametrize(("old", "new"), [("xgboost", "nhits"), ("patchtst", "nhits")])
 def test_a_challenger_of_another_kind_meets_the_champion_on_the_same_rows(old: str, new: str, bench: MakeBench) -> None:
     made = bench(panel(700))
     trees = {"name": "xgboost", "parameters": {"num_boost_round": 10, "max_depth": 2}}
@@ -117,7 +109,7 @@ def test_an_ensemble_is_the_mean_of_members_with_seeds_of_their_own(bench: MakeB
     assert np.isclose((scores[0] + scores[1]) / 2, scores[2])
 
 
-@pytest.mark.parametrize("name", ["nhits", "patchtst"])
+@BOTH
 def test_a_warm_start_begins_from_the_champions_weights(name: str, bench: MakeBench) -> None:
     made = bench(panel(700))
     code, summary = run(made, made.task(algorithm=algorithm(name, max_steps=200)))
@@ -146,7 +138,6 @@ def test_a_warm_start_from_another_network_is_a_cold_one_that_says_why(bench: Ma
     for revision, change, reason in (
         (2, algorithm("nhits", mlp_units=[[16, 16]] * 3), "its weights are of a network of another kind"),
         (3, algorithm("nhits", input_size=8), "its input_size is 6, the task's 8"),
-        (4, algorithm("patchtst"), "it is a model of nhits"),
     ):
         code, summary = run(made, made.task(revision, algorithm=change, champion=old, warm_start=True))
         assert code == 0, summary.error

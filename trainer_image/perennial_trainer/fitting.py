@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from perennial_contract.report import Feature, Lineage
 from perennial_contract.task import TrainingTask
 from perennial_trainer.algorithms import find_algorithm
-from perennial_trainer.algorithms.base import ColdStart, Labelled, Model
+from perennial_trainer.algorithms.base import ColdStart, Labelled, Model, with_defaults
 from perennial_trainer.checkpoints import Checkpoints
 from perennial_trainer.dataset import Rows
 from perennial_trainer.ensemble import Ensemble, train_members
@@ -31,6 +31,9 @@ def fit_model(
     algorithm = find_algorithm(task.algorithm.name)
     fit, stop = _parts(rows, [feature.name for feature in features], training, looks_back=algorithm.LOOKS_BACK)
     log.info("%s with %d threads, seed %d", task.algorithm.name, task.threads, task.seed)
+    parameters = task.algorithm.parameters
+    if task.algorithm.members > 1:
+        parameters = with_defaults(parameters, algorithm.VARIED)
     checkpoints = Checkpoints(task.store, task.version.checkpoint_path, _key_of(task, rows))
 
     def train(start: Ensemble | None) -> Ensemble:
@@ -38,7 +41,7 @@ def fit_model(
             return algorithm.train(
                 fit,
                 stop,
-                parameters=task.algorithm.parameters,
+                parameters=parameters,
                 seed=seed,
                 threads=task.threads,
                 progress=log_rounds(Throttle()),

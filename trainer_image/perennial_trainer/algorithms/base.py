@@ -83,6 +83,11 @@ class Algorithm(Protocol):
         """Whether its models need the rows before the scored one."""
         ...
 
+    @property
+    def VARIED(self) -> Mapping[tuple[str, ...], Any]:  # noqa: N802
+        """Defaults of an ensemble's members, under all their names: what is not drawn is the same for every seed."""
+        ...
+
     def train(
         self,
         fit: Labelled,

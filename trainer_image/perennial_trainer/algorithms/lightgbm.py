@@ -26,6 +26,11 @@ from perennial_trainer.reading import FloatArray
 from perennial_trainer.sequences import Past
 
 LOOKS_BACK = False
+VARIED = {
+    ("bagging_fraction", "subsample", "sub_row", "bagging"): 0.8,
+    ("bagging_freq", "subsample_freq"): 1,
+    ("feature_fraction", "sub_feature", "colsample_bytree"): 0.8,
+}
 
 MODEL_FILE = "model.txt"
 _OBJECTIVES = ("binary", "cross_entropy", "xentropy")

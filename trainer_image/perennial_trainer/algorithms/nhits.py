@@ -12,6 +12,8 @@ from perennial_trainer.neural.library import import_training
 from perennial_trainer.progress import ReportRound
 
 LOOKS_BACK = True
+VARIED: Mapping[tuple[str, ...], Any] = {}
+"""A network's first weights are drawn."""
 
 
 def train(

@@ -30,6 +30,7 @@ from perennial_trainer.reading import FloatArray
 from perennial_trainer.sequences import Past
 
 LOOKS_BACK = False
+VARIED = {("subsample",): 0.8, ("colsample_bytree",): 0.8}
 
 MODEL_FILE = "model.ubj"
 _OBJECTIVES = ("binary:logistic",)
