@@ -8,5 +8,10 @@ find . -name '*.so' -not -path '*.libs/*' -not -path './torch/*' -exec strip --s
 for library in numpy scipy pandas pyarrow onnx; do
   [ ! -d "$library" ] || find "$library" -type d -name tests -prune -exec rm -r {} +
 done
+# onnxruntime's Python module holds the whole runtime; this is the same once more for C programs, and tools to make models with.
+if [ -d onnxruntime ]; then
+  rm -f onnxruntime/capi/libonnxruntime.so*
+  for part in backend datasets quantization tools transformers; do rm -rf "onnxruntime/$part"; done
+fi
 # Command-line programs, whose first line names a Python of the build.
 rm -rf bin
