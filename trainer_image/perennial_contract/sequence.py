@@ -6,6 +6,8 @@ from perennial_contract.base import Document
 from perennial_contract.durations import PositiveDuration
 
 SEQUENCE_FILE = "sequence.json"
+DEFAULT_MAX_STEPS = 500
+"""Training steps of a network whose parameters say nothing of ``max_steps``."""
 MAX_GAP_STEPS = 5
 """Rows further apart than so many of their series' steps are no neighbours: a window over such a gap is refused."""
 

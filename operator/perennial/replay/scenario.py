@@ -21,6 +21,7 @@ from perennial.controllers.governance import governing_policy
 from perennial.controllers.objects import parse_policy
 from perennial.domain.selector import matches
 from perennial_contract.boosting import DEFAULT_LEARNING_RATE, DEFAULT_ROUNDS, LEARNING_RATE_NAMES, ROUNDS_NAMES
+from perennial_contract.sequence import DEFAULT_MAX_STEPS
 from perennial_contract.task import NEURAL
 
 _SPECS: dict[Kind, type[Spec]] = {
@@ -167,11 +168,15 @@ def _name(body: Object) -> tuple[str, str]:
 
 
 def _quickened(body: Object, speed_up: int) -> Object:
-    """Fewer and bolder boosting rounds: a coarser model of the same kind."""
+    """Fewer and bolder boosting rounds, or fewer steps of a network: a coarser model of the same kind."""
     if speed_up == 1:
         return body
     algorithm = body["spec"]["algorithm"]
     given = dict(algorithm.get("parameters") or {})
+    if algorithm["name"] in NEURAL:
+        steps = given.get("max_steps", DEFAULT_MAX_STEPS)
+        given |= {"max_steps": max(1, round(steps / speed_up))} if isinstance(steps, int) else {}
+        return {**body, "spec": {**body["spec"], "algorithm": {**algorithm, "parameters": given}}}
     rounds = next((name for name in ROUNDS_NAMES if name in given), ROUNDS_NAMES[0])
     rate = next((name for name in LEARNING_RATE_NAMES if name in given), LEARNING_RATE_NAMES[0])
     many, bold = given.get(rounds, DEFAULT_ROUNDS), given.get(rate, DEFAULT_LEARNING_RATE)

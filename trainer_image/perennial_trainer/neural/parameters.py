@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from perennial_contract.sequence import DEFAULT_MAX_STEPS
 from perennial_trainer.errors import TaskWrong
 
 DEFAULTS: dict[str, Any] = {
     "input_size": 24,
-    "max_steps": 500,
+    "max_steps": DEFAULT_MAX_STEPS,
     "val_check_steps": 25,
     "early_stop_patience_steps": 5,
     "windows_batch_size": 512,
