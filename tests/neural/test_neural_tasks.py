@@ -215,6 +215,7 @@ def test_a_series_that_began_after_the_training_is_left_out(bench: MakeBench) ->
         ({"input_size": 0}, "algorithm.parameters.input_size: 0 is not a whole number of 1 to 4096"),
         ({"scaler_type": "robust"}, "algorithm.parameters.scaler_type: 'robust' is not one of identity, standard"),
         ({"learning_rate": "fast"}, "algorithm.parameters.learning_rate: 'fast' is not a number above 0"),
+        ({"mlp_units": [[8, 8], [16, 8]]}, "algorithm.parameters: mat1 and mat2 shapes cannot be multiplied"),
         ({"pooling_mode": "Median"}, "algorithm.parameters: Median is not in ['MaxPool1d', 'AvgPool1d']"),
     ],
 )

@@ -139,7 +139,11 @@ class Application:
             if stored is None:
                 raise RequestError(f"tensor {HISTORY!r} is missing: this server reads no sample store")
             history = await stored.read(batch.rows, batch.series, batch.times)
-        return build_windows(batch.rows, batch.series, batch.times, history, inputs.window, inputs.features)
+        window, past = inputs.window, history
+        return await self._run(
+            past.features.size > _INLINE_VALUES,
+            lambda: build_windows(batch.rows, batch.series, batch.times, past, window, inputs.features),
+        )
 
     def _record(self, batch: Batch, scores: Matrix, track: Track) -> None:
         if self._parts.recorder is not None:

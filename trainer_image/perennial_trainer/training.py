@@ -35,6 +35,10 @@ def run_task(task: TrainingTask, samples_url: str, clock: Clock) -> ArtifactRef:
         TrainingError: with the exit code that says whether to try again.
         ArtifactError: an artifact is not what its digest promises.
     """
+    if task.brought is None:
+        find_algorithm(
+            task.algorithm.name
+        ).versions()  # says so now, and not when all is read, when a library is missing
     choose_metric(task.evaluation)
     with open_source(samples_url) as source:
         source.check_reports()

@@ -128,7 +128,27 @@ class _PatchTST(PatchTST):
         return logits.reshape(-1, 1, 1)
 
 
-def build_nhits(settings: NetworkSettings, features: Sequence[str], seed: int) -> Classifier:
+def build_network(name: str, settings: NetworkSettings, features: int, seed: int) -> Classifier:
+    """The network of an algorithm for so many features, with random weights.
+
+    Raises:
+        TaskWrong: neuralforecast makes no network of these parameters, or one that does not run.
+    """
+    try:
+        classifier = _BUILDERS[name](settings, [f"f{number}" for number in range(features)], seed)
+        _rehearse(classifier, settings.input_size)
+    except Exception as error:  # noqa: BLE001 - it raises plain exceptions, and asserts, for wrong arguments
+        raise TaskWrong(f"algorithm.parameters: {' '.join(str(error).split()) or type(error).__name__}") from None
+    return classifier
+
+
+@torch.no_grad()
+def _rehearse(classifier: Classifier, length: int) -> None:
+    """Layers that do not fit together are noticed when something goes through them; nothing random is drawn."""
+    classifier.eval()(torch.zeros(2, length + 1, len(classifier.center), dtype=torch.float64), torch.zeros(2, length))
+
+
+def _build_nhits(settings: NetworkSettings, features: Sequence[str], seed: int) -> Classifier:
     """N-HiTS: Challu et al. (2023), "NHITS: Neural Hierarchical Interpolation for Time Series Forecasting"."""
     network = _construct(NHITS, settings, features, seed)
     for block in network.blocks:
@@ -137,27 +157,20 @@ def build_nhits(settings: NetworkSettings, features: Sequence[str], seed: int) -
     return Classifier(network, settings.scaler, len(features))
 
 
-def build_patchtst(settings: NetworkSettings, features: Sequence[str], seed: int) -> Classifier:
+def _build_patchtst(settings: NetworkSettings, features: Sequence[str], seed: int) -> Classifier:
     """PatchTST: Nie et al. (2023), "A Time Series is Worth 64 Words: Long-term Forecasting with Transformers"."""
     return Classifier(_construct(_PatchTST, settings, features, seed), settings.scaler, len(features))
 
 
 def _construct(constructor: Callable[..., Any], settings: NetworkSettings, features: Sequence[str], seed: int) -> Any:
-    """The network with random weights; torch's own generators are seeded on the way.
-
-    Raises:
-        TaskWrong: neuralforecast makes no network of these parameters.
-    """
-    try:
-        return constructor(
-            h=1,
-            futr_exog_list=list(features),
-            loss=DistributionLoss("Bernoulli", level=[]),
-            random_seed=seed,
-            **settings.network,
-        )
-    except Exception as error:  # noqa: BLE001 - it raises plain exceptions, and asserts, for wrong arguments
-        raise TaskWrong(f"algorithm.parameters: {' '.join(str(error).split()) or type(error).__name__}") from None
+    """The network; torch's own generators are seeded on the way."""
+    return constructor(
+        h=1,
+        futr_exog_list=list(features),
+        loss=DistributionLoss("Bernoulli", level=[]),
+        random_seed=seed,
+        **settings.network,
+    )
 
 
 PARAMETERS_OF: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
@@ -165,4 +178,4 @@ PARAMETERS_OF: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "patchtst": (PatchTST, ("revin", "revin_affine", "revin_subtract_last")),
 }
 """The class whose arguments are the parameters, and those that mean nothing here."""
-BUILDERS = {"nhits": build_nhits, "patchtst": build_patchtst}
+_BUILDERS = {"nhits": _build_nhits, "patchtst": _build_patchtst}

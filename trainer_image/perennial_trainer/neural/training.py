@@ -20,7 +20,7 @@ from perennial_trainer.checkpoints import Checkpoints
 from perennial_trainer.errors import NotEnoughData
 from perennial_trainer.neural.export import export_graph, export_weights
 from perennial_trainer.neural.loop import Training
-from perennial_trainer.neural.networks import BUILDERS, PARAMETERS_OF, Classifier
+from perennial_trainer.neural.networks import PARAMETERS_OF, Classifier, build_network
 from perennial_trainer.neural.parameters import NetworkSettings, read_settings
 from perennial_trainer.neural.scoring import SequenceModel, open_session, window_arrays
 from perennial_trainer.neural.tensors import build_table, fit_standard, places_of
@@ -71,7 +71,7 @@ def train(
     learned, judged = _whole(fit, shape), _whole(stop, shape) if stop is not None else None
     _check_rows(learned, settings)
     past = _past_of(learned.rows)
-    classifier = BUILDERS[name](settings, [f"f{i}" for i in range(fit.features.shape[1])], seed)
+    classifier = build_network(name, settings, fit.features.shape[1], seed)
     if start is None:
         fit_standard(classifier, learned.rows.features)
     else:
