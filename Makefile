@@ -12,7 +12,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --genera
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format crds lock test unit integration e2e e2e-full replay demo bench simulate cluster-up cluster-down images
+.PHONY: help setup lint format crds lock test unit neural integration e2e e2e-full replay demo bench simulate cluster-up cluster-down images
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -50,11 +50,18 @@ lock: $(VENV)/.installed ## resolve every lock file anew; all of them hold the s
 	  $(COMPILE) pyproject.toml --extra $$part -c requirements-dev.lock -o trainer_image/$$part.lock \
 	    $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' trainer_image/shared.lock) || exit 1; \
 	done
+	# torch has a lock of its own (the wheel for the CPU); what PyPI's would bring for GPUs is left out
+	$(COMPILE) pyproject.toml --extra trainer --extra neural -c requirements-dev.lock --no-emit-package torch \
+	  $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' trainer_image/shared.lock trainer_image/trainer.lock) \
+	  | awk '/^[a-z]/ {gpu = /^(cuda|nvidia|triton)/} !gpu' >trainer_image/trainer-neural.lock
 
 test: unit integration ## what needs no node: minutes
 
 unit: setup ## pure and fast
 	$(BIN)/pytest tests/unit -n auto
+
+neural: setup ## the neural models, in a cached environment with torch
+	$(BIN)/python -m tests.neural -n 2
 
 integration: setup ## a real PostgreSQL and a real API server, started by the tests
 	$(BIN)/pytest tests/integration -n $(WORKERS) --dist loadfile

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from perennial.api.shared import Artifacts, Name
+from perennial_contract.task import NEURAL, AlgorithmName
 
 
 def _split(value: object) -> object:
@@ -20,6 +21,8 @@ class Settings(BaseModel):
     namespaces: Annotated[tuple[Name, ...], BeforeValidator(_split)] = ()
     """Separated by commas: the operator looks after these alone; none: after all."""
     trainer_image: str = "perennial-trainer:latest"
+    neural_trainer_image: str = "perennial-trainer-neural:latest"
+    """Of models that torch trains (nhits, patchtst)."""
     server_image: str = "perennial-server:latest"
     artifacts_claim: str | None = None
     artifacts_url: str | None = None
@@ -31,6 +34,10 @@ class Settings(BaseModel):
     poll_seconds: float = Field(default=5.0, gt=0)
     """How often something that moves without events of its own (a canary, starting pods) is looked at."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    def trainer_image_for(self, algorithm: AlgorithmName) -> str:
+        """The image that trains it, where a policy names none."""
+        return self.neural_trainer_image if algorithm in NEURAL else self.trainer_image
 
     @property
     def default_artifacts(self) -> Artifacts | None:

@@ -10,10 +10,15 @@ from pathlib import Path
 
 from tests.bench.record import RESULTS
 
-BENCHMARKS = ("store", "trainer", "server", "drift", "replay", "operator")
+BENCHMARKS = ("store", "trainer", "neural", "server", "drift", "replay", "operator")
 AIMS: dict[str, tuple[str, float]] = {
     "trainer.xgboost.overhead": ("at most", 1.10),
     "trainer.lightgbm.overhead": ("at most", 1.10),
+    "trainer.nhits.overhead": ("at most", 1.10),
+    "trainer.patchtst.overhead": ("at most", 1.10),
+    "server.p50_ms.tree": ("at most", 1),
+    "server.p50_ms.neural": ("at most", 5),
+    "server.cold_start_s": ("under", 3),
     "server.throughput_over_mlserver": ("at least", 3),
     "server.throughput_over_mlserver_100_rows": ("at least", 3),
     "server.p50_over_mlserver": ("at most", 0.5),

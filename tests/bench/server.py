@@ -88,8 +88,10 @@ def train(rows: np.ndarray[Any, Any]) -> Any:
 
 
 @contextmanager
-def process(name: str, port: int, folder: Path, command: list[str | Path], ready: str) -> Iterator[Server]:
-    """A server, when it says that the model is ready."""
+def process(
+    name: str, port: int, folder: Path, command: list[str | Path], ready: str, every: float = 0.2
+) -> Iterator[Server]:
+    """A server, when it says that the model is ready; it is asked so often (seconds)."""
     log = folder / "log"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with log.open("w") as output:
@@ -99,7 +101,7 @@ def process(name: str, port: int, folder: Path, command: list[str | Path], ready
         while not _is_ready(f"http://127.0.0.1:{port}{ready}"):
             if running.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{name} did not start: {log.read_text()[-2000:]}")
-            time.sleep(0.2)
+            time.sleep(every)
         yield Server(name, port, log)
     finally:
         running.terminate()
@@ -136,11 +138,13 @@ def start_mlserver(folder: Path, programs: Path, model: Path, workers: int) -> A
     return process(name, port, folder, [programs / "mlserver", "start", "."], "/v2/models/m/ready")
 
 
-def start_ours(folder: Path, artifact: Path, digest: str, url: str | None = None) -> AbstractContextManager[Server]:
+def start_ours(
+    folder: Path, artifact: Path, digest: str, url: str | None = None, **changes: Any
+) -> AbstractContextManager[Server]:
     """`perennial-serve`, recording when there is a database."""
     folder.mkdir()
     port = free_port()
-    config = make_config(artifact, digest, name="m", port=port, queueLimit=1_000_000)
+    config = make_config(artifact, digest, name="m", port=port, queueLimit=1_000_000, **changes)
     (folder / "server.json").write_text(config.to_json())
     command: list[str | Path] = [sys.executable, "-m", "perennial_server.main", "--host=127.0.0.1"]
     command += ["--config=server.json"]

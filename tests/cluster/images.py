@@ -38,6 +38,19 @@ IMAGES = {
         "trainer",
         ("trainer_image/perennial_trainer", "trainer_image/trainer.lock", _SHARED, _CONTRACT, _SLIM),
     ),
+    "trainer-neural": Image(
+        "trainer_image/Dockerfile",
+        "trainer-neural",
+        (
+            "trainer_image/perennial_trainer",
+            "trainer_image/trainer-neural.lock",
+            "trainer_image/torch.lock",
+            "trainer_image/trainer.lock",
+            _SHARED,
+            _CONTRACT,
+            _SLIM,
+        ),
+    ),
     "server": Image(
         "trainer_image/Dockerfile",
         "server",

@@ -21,6 +21,8 @@ def edit_kustomization(kustomization: Object, images: Mapping[str, str], environ
     name, _, tag = images["operator"].rpartition(":")
     settings = dict(literal.split("=", 1) for literal in generator["literals"])
     settings |= {"PERENNIAL_TRAINER_IMAGE": images["trainer"], "PERENNIAL_SERVER_IMAGE": images["server"]}
+    if "trainer-neural" in images:
+        settings["PERENNIAL_NEURAL_TRAINER_IMAGE"] = images["trainer-neural"]
     settings |= environment
     return {
         **kustomization,

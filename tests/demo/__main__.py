@@ -73,7 +73,7 @@ def await_until(what: str, seconds: float, holds: Callable[[], bool]) -> None:
 
 def prepare(cluster: Cluster) -> Store:
     """Operator and database in place."""
-    images = build_and_load_images()
+    images = build_and_load_images("operator", "trainer", "server", "postgres")
     say("images are on the node; installing the operator and a database")
     deploy_operator(cluster, images, {"PERENNIAL_POLL_SECONDS": "1", "PERENNIAL_NAMESPACES": NAMESPACE})
     if f"namespace/{NAMESPACE}" in cluster.kubectl("get", "namespaces", "-o", "name").split():

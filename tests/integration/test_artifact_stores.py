@@ -13,6 +13,7 @@ from perennial_contract.artifacts import ArtifactError, describe_file, digest_by
 from perennial_contract.report import MANIFEST_FILE, Manifest
 from perennial_contract.task import ArtifactRef
 from perennial_trainer.artifacts import fetch_artifact, find_artifact, publish_artifact
+from perennial_trainer.checkpoints import Checkpoints
 from perennial_trainer.errors import TaskWrong, Unavailable
 from perennial_trainer.main import main
 
@@ -54,6 +55,27 @@ def build(directory: Path, model: bytes = b"trees" * 2_000_000) -> Path:
     )
     (directory / MANIFEST_FILE).write_text(manifest.to_json())
     return directory
+
+
+@pytest.mark.parametrize("kind", ["s3", "directory"])
+def test_checkpoints_are_replaced_and_go_as_one(kind: str, tmp_path: Path) -> None:
+    store = STORE if kind == "s3" else f"file://{tmp_path}"
+    checkpoints = Checkpoints(store, "trading/m/v1.checkpoint", "a" * 64)
+    other = Checkpoints(store, "trading/m/v1.checkpoint", "b" * 64)
+    first, second = checkpoints.of(1), checkpoints.of(2)
+    assert first.read("running") is None
+    first.write("running", b"1" * 20_000_000)
+    first.write("running", b"2" * 20_000_000)
+    second.write("running", b"second")
+    assert first.read("running") == b"2" * 20_000_000
+    assert second.read("running") == b"second"
+    assert other.of(1).read("running") is None
+    Checkpoints(store, "trading/m/v1", "a" * 64).remove()  # a folder's neighbours are none of its own
+    assert second.read("running") == b"second"
+    other.remove()
+    assert first.read("running") is None
+    assert second.read("running") is None
+    checkpoints.remove()
 
 
 def folder(path: Path) -> Path:

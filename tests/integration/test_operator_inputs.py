@@ -346,13 +346,6 @@ def test_fields_without_effect_are_named(world: World) -> None:
     world.await_live("m-v1")
 
 
-def test_an_algorithm_of_a_later_release_is_not_trained(world: World) -> None:
-    world.model(algorithm={"name": "nhits"})
-    world.version("m-v1")
-    stalled = world.await_condition(MODEL_VERSION, "m-v1", "Stalled", "NotImplemented")
-    assert stalled["message"] == "spec.algorithm.name: nhits: not in this release: use xgboost or lightgbm"
-
-
 def test_no_place_for_artifacts(world: World) -> None:
     world.model(artifacts=None)
     world.version("m-v1")

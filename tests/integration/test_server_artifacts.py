@@ -41,7 +41,7 @@ def test_a_model_from_a_bucket_scores(ref: ArtifactRef) -> None:
     with open_artifact(ref) as (directory, manifest):
         model = load_model(directory, manifest)
     assert not directory.exists()
-    assert model.score(ROWS).tolist() == train_xgboost().inplace_predict(ROWS).astype(float).tolist()
+    assert model.score(ROWS)[0].tolist() == train_xgboost().inplace_predict(ROWS).astype(float).tolist()
 
 
 def test_a_changed_byte_in_the_bucket_is_refused(ref: ArtifactRef, tmp_path: Path) -> None:

@@ -47,8 +47,9 @@ def parse_manifest(text: bytes, digest: str) -> Manifest:
     for name in names:
         if not name or name in (".", "..", MANIFEST_FILE) or "/" in name or "\\" in name or "\0" in name:
             raise ArtifactError(f"{MANIFEST_FILE}: {name!r} is not a plain file name: refused")
-    if manifest.model_file not in names:
-        raise ArtifactError(f"{MANIFEST_FILE}: the model file {manifest.model_file!r} is not among its files")
+    for name in (manifest.model_file, *manifest.member_files):
+        if name not in names:
+            raise ArtifactError(f"{MANIFEST_FILE}: the model file {name!r} is not among its files")
     return manifest
 
 

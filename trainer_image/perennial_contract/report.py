@@ -81,6 +81,19 @@ class Dataset(Document):
     fingerprint: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
 
 
+class Lineage(Document):
+    """What a warm start began from, or why there was none to begin from."""
+
+    version: str
+    """The champion's name."""
+    digest: str
+    """Of its artifact."""
+    warm: bool
+    """Whether the training did begin from it."""
+    reason: str | None = None
+    """Why it did not. One line."""
+
+
 class TrainingReport(Document):
     """The trainer's account of one attempt."""
 
@@ -91,6 +104,14 @@ class TrainingReport(Document):
     evaluation: Evaluation
     features: tuple[Feature, ...]
     rounds: int | None = None
+    """Boosting rounds, or steps, kept; of the longest member."""
+    left_out_rows: int | None = None
+    """Holdout rows that a model under comparison cannot score (their history is short, or has holes): in no figure."""
+    parity: float | None = None
+    """Largest difference between the artifact's scores and the training library's own on the holdout; absent where that
+    library serves too."""
+    lineage: Lineage | None = None
+    """Set: a warm start was asked for."""
     seconds_loading: float
     seconds_training: float
     seconds_scoring: float
@@ -110,8 +131,11 @@ class Manifest(Document):
     schema_version: Literal[1] = 1
     algorithm: AlgorithmName
     model_file: str
+    member_files: tuple[str, ...] = ()
+    """Of the other members of an ensemble: the score is the mean of them all."""
     features: tuple[Feature, ...]
     seed: int
+    """Of the first member; each of the others has the next one."""
     fingerprint: str
     libraries: dict[str, str]
     files: tuple[FileDigest, ...]

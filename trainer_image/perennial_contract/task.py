@@ -20,6 +20,8 @@ EXIT_TASK_WRONG = 2
 EXIT_NOT_ENOUGH_DATA = 3
 
 AlgorithmName = Literal["xgboost", "lightgbm", "nhits", "patchtst"]
+NEURAL: frozenset[AlgorithmName] = frozenset({"nhits", "patchtst"})
+"""Those that are trained by an image of their own."""
 
 
 class Algorithm(Document):
@@ -29,6 +31,8 @@ class Algorithm(Document):
     """The library."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Passed to the library as they are."""
+    members: int = Field(default=1, ge=1, le=32)
+    """Models in the ensemble, each with a seed of its own: their mean is the score, their spread its uncertainty."""
 
 
 class VersionRef(Document):
@@ -51,6 +55,11 @@ class VersionRef(Document):
     def artifact_path(self) -> str:
         """The version's folder below the store's root."""
         return f"{self.namespace}/{self.model}-{self.model_uid}/v{self.revision}"
+
+    @property
+    def checkpoint_path(self) -> str:
+        """The folder for what an interrupted attempt leaves to the next one; gone when the artifact is there."""
+        return f"{self.artifact_path}.checkpoint"
 
 
 class ArtifactRef(Document):
@@ -128,6 +137,8 @@ class TrainingTask(Document):
     store: str
     """The store's root: ``file:///artifacts`` or ``s3://bucket/prefix``, with credentials in ``AWS_*`` variables."""
     champion: Champion | None = None
+    warm_start: bool = False
+    """Training begins from the champion's weights or trees where its algorithm and features are the same."""
     brought: ArtifactRef | None = None
     """Set: nothing is trained; this artifact is verified and scored as the challenger (bring your own model)."""
 

@@ -21,19 +21,22 @@ from perennial_contract.samples import Track
 from perennial_contract.serving import FORWARDED_HEADER, VERSION_HEADER, ServerConfig
 from perennial_server.asgi import explain_http_error, json_response, read_body, render_error, send_json
 from perennial_server.errors import RequestError
+from perennial_server.history import StoredHistory
 from perennial_server.metrics import Metrics
-from perennial_server.models import Matrix, Model
+from perennial_server.models import Ensemble, Matrix, Windows
+from perennial_server.past import HISTORY
 from perennial_server.protocol import Batch, Inputs, describe_model, parse_request, render_answer
 from perennial_server.recorder import Recorder
 from perennial_server.records import Scored
 from perennial_server.shadow import Forwarder
+from perennial_server.windows import build_windows, check_series
 
 logger = logging.getLogger(__name__)
 
 _MAX_BYTES = 64 * 1024 * 1024
 # Up to these sizes the work itself takes less than handing it to a thread and back would add to the others' waiting.
 _INLINE_BYTES = 256 * 1024
-_INLINE_ROWS = 256
+_INLINE_VALUES = 16_384
 _FORWARDED = FORWARDED_HEADER.encode()
 T = TypeVar("T")
 
@@ -50,13 +53,15 @@ class Parts:
     """What the application is put together from."""
 
     config: ServerConfig
-    model: Model
+    model: Ensemble
     inputs: Inputs
     metrics: Metrics
     state: State
     recorder: Recorder | None = None
     """None: nothing is recorded, as in a benchmark."""
     forwarder: Forwarder | None = None
+    history: StoredHistory | None = None
+    """Where a model that looks back reads what a client does not send; None: nowhere."""
 
 
 class Application:
@@ -110,7 +115,9 @@ class Application:
         """The answer to a request, and its record on the way."""
         config, inputs, model = self._parts.config, self._parts.inputs, self._parts.model
         batch = await self._run(len(body) > _INLINE_BYTES, lambda: parse_request(body, inputs))
-        scores = await self._run(len(batch.rows) > _INLINE_ROWS, lambda: model.score(batch.rows))
+        windows = await self._windows(batch)
+        large = batch.rows.size * (windows.targets.shape[1] if windows else 1) > _INLINE_VALUES
+        scores, spread = await self._run(large, lambda: model.score(batch.rows, windows))
         if not ((scores >= 0) & (scores <= 1)).all():
             raise RequestError("the model gave a score that is no probability: nothing was recorded", 500)
         track: Track = "live" if sender is None and config.track == "live" else "shadow"
@@ -119,7 +126,24 @@ class Application:
         # record of what was answered.
         if sender != config.version:
             self._record(batch, scores, track)
-        return render_answer(config, batch, scores)
+        return render_answer(config, batch, scores, spread)
+
+    async def _windows(self, batch: Batch) -> Windows | None:
+        """What a model that looks back sees of each row's past: from the request, or else from the store."""
+        inputs, stored = self._parts.inputs, self._parts.history
+        if inputs.window is None:
+            return None
+        check_series(batch.series, inputs.window)
+        history = batch.history
+        if history is None:
+            if stored is None:
+                raise RequestError(f"tensor {HISTORY!r} is missing: this server reads no sample store")
+            history = await stored.read(batch.rows, batch.series, batch.times)
+        window, past = inputs.window, history
+        return await self._run(
+            past.features.size > _INLINE_VALUES,
+            lambda: build_windows(batch.rows, batch.series, batch.times, past, window, inputs.features),
+        )
 
     def _record(self, batch: Batch, scores: Matrix, track: Track) -> None:
         if self._parts.recorder is not None:

@@ -24,7 +24,7 @@ from perennial_contract.serving import OUTCOMES_TOKEN_PATH, SERVER_CONFIG_PATH, 
 from perennial_contract.task import SAMPLES_URL_PATH
 from perennial_server.artifact import ArtifactUnreachableError, open_artifact
 from perennial_server.errors import ConfigError
-from perennial_server.models import Model, load_model
+from perennial_server.models import Ensemble, load_model
 from perennial_server.serve import Secrets, Server
 from perennial_server.settings import conninfo_reader, read_config, secret_reader
 
@@ -63,11 +63,11 @@ def _run(options: argparse.Namespace) -> None:
     uvloop.run(_serve(config, manifest, model, secrets, options.host))
 
 
-async def _serve(config: ServerConfig, manifest: Manifest, model: Model, secrets: Secrets, host: str | None) -> None:
+async def _serve(config: ServerConfig, manifest: Manifest, model: Ensemble, secrets: Secrets, host: str | None) -> None:
     await Server(config, manifest, model, secrets).run(host)
 
 
-def _load(config: ServerConfig) -> tuple[Manifest, Model]:
+def _load(config: ServerConfig) -> tuple[Manifest, Ensemble]:
     with open_artifact(config.artifact) as (directory, manifest):
         if manifest.algorithm != config.algorithm:
             raise ConfigError(f"algorithm: {config.algorithm!r}, but the artifact's is {manifest.algorithm!r}")

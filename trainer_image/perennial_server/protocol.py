@@ -10,15 +10,19 @@ import numpy as np
 import orjson
 
 from perennial_contract.report import Manifest
+from perennial_contract.sequence import Sequence as Window
 from perennial_contract.serving import ServerConfig
 from perennial_server.errors import ConfigError, RequestError
 from perennial_server.models import Matrix
+from perennial_server.past import HISTORY, PAST_TENSORS, read_history
 from perennial_server.tensors import Tensor, read_feature, read_rows, read_texts, read_times
+from perennial_server.windows import History
 
 T = TypeVar("T")
 Dtype = Literal["float64", "float32", "int64", "bool"]
 
 ROWS_TENSOR = "features"
+SPREAD = "score_spread"
 ID_TENSOR, SERIES_TENSOR, TIME_TENSOR = "sample_id", "series", "at"
 _RANGES: Mapping[Dtype, tuple[float, float]] = {"int64": (-(2.0**63), np.nextafter(2.0**63, 0)), "bool": (0.0, 1.0)}
 _SAMPLE_TENSORS = (ID_TENSOR, SERIES_TENSOR, TIME_TENSOR)
@@ -33,6 +37,10 @@ class Inputs:
     """Tensors without which a row cannot be recorded."""
     whole: tuple[tuple[int, Dtype], ...] = ()
     """Positions of the features whose columns hold whole numbers, or truth values."""
+    window: Window | None = None
+    """Of a model that looks back."""
+    members: int = 1
+    """Of the ensemble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +52,29 @@ class Batch:
     ids: Sequence[str]
     series: Sequence[str]
     times: Sequence[datetime]
+    history: History | None = None
+    """What the client says stood before the rows, where the model looks back."""
 
 
-def inputs_of(config: ServerConfig, manifest: Manifest, *, records: bool) -> Inputs:
-    """What is needed of each row: nothing but features without a recorder, no series where the client records samples.
+def inputs_of(
+    config: ServerConfig, manifest: Manifest, *, records: bool, window: Window | None = None, members: int = 1
+) -> Inputs:
+    """What is needed of each row: nothing but features without a recorder, no series where the client records samples
+    (unless the model looks back in it, which is to have a ``window``).
 
     Raises:
         ConfigError: a feature has the name of a tensor that means something else.
     """
     features = tuple(feature.name for feature in manifest.features)
-    for name in _SAMPLE_TENSORS:
+    for name in (*_SAMPLE_TENSORS, *(PAST_TENSORS if window else ())):
         if name in features:
             raise ConfigError(f"feature {name!r} has the name of the protocol's own tensor: rename the column")
     whole = tuple((n, f.dtype) for n, f in enumerate(manifest.features) if f.dtype in _RANGES)
-    if not records:
-        return Inputs(features, (), whole)
-    return Inputs(features, _SAMPLE_TENSORS if config.recorded_by == "Server" else (ID_TENSOR, TIME_TENSOR), whole)
+    required: tuple[str, ...] = ()
+    if records:
+        named = config.recorded_by == "Server" or window is not None
+        required = _SAMPLE_TENSORS if named else (ID_TENSOR, TIME_TENSOR)
+    return Inputs(features, required, whole, window, members)
 
 
 def parse_request(body: bytes, inputs: Inputs) -> Batch:
@@ -87,15 +102,19 @@ def parse_request(body: bytes, inputs: Inputs) -> Batch:
         ids,
         _read(tensors, SERIES_TENSOR, read_texts, len(rows)),
         _read(tensors, TIME_TENSOR, read_times, len(rows)),
+        read_history(tensors, inputs.window, len(rows), inputs.features) if inputs.window else None,
     )
 
 
-def render_answer(config: ServerConfig, batch: Batch, scores: Matrix) -> bytes:
-    """The answer: one tensor, ``score``, with P(target = 1) of each row."""
+def render_answer(config: ServerConfig, batch: Batch, scores: Matrix, spread: Matrix | None = None) -> bytes:
+    """The answer: ``score``, with P(target = 1) of each row, and how far an ensemble's members are apart in it."""
+    outputs = [{"name": "score", "datatype": "FP64", "shape": [len(scores)], "data": scores.tolist()}]
+    if spread is not None:
+        outputs.append({"name": SPREAD, "datatype": "FP64", "shape": [len(spread)], "data": spread.tolist()})
     answer = {
         "model_name": config.name,
         "model_version": config.version_name,
-        "outputs": [{"name": "score", "datatype": "FP64", "shape": [len(scores)], "data": scores.tolist()}],
+        "outputs": outputs,
     }
     if batch.request_id is not None:
         answer["id"] = batch.request_id
@@ -105,16 +124,24 @@ def render_answer(config: ServerConfig, batch: Batch, scores: Matrix) -> bytes:
 def describe_model(config: ServerConfig, inputs: Inputs) -> dict[str, Any]:
     """The model's metadata."""
     sample_tensors = [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in inputs.required]
+    window = inputs.window
+    width = len(inputs.features)
+    past = [{"name": HISTORY, "datatype": "FP64", "shape": [-1, window.input_size, width]}] if window else []
+    spread = [{"name": SPREAD, "datatype": "FP64", "shape": [-1]}] if inputs.members > 1 else []
+    parameters: dict[str, Any] = {"features": list(inputs.features), "version": config.version}
+    if window:
+        parameters |= {"input_size": window.input_size, "series": len(window.steps)}
     return {
         "name": config.name,
         "versions": [config.version_name],
         "platform": config.algorithm,
         "inputs": [
             {"name": ROWS_TENSOR, "datatype": "FP64", "shape": [-1, len(inputs.features)]},
+            *past,
             *sample_tensors,
         ],
-        "outputs": [{"name": "score", "datatype": "FP64", "shape": [-1]}],
-        "parameters": {"features": list(inputs.features), "version": config.version},
+        "outputs": [{"name": "score", "datatype": "FP64", "shape": [-1]}, *spread],
+        "parameters": parameters,
     }
 
 
@@ -152,7 +179,9 @@ def _tensors_of(request: Mapping[str, Any]) -> dict[str, Tensor]:
 def _read_features(tensors: Mapping[str, Tensor], features: tuple[str, ...]) -> Matrix:
     together = tensors.get(ROWS_TENSOR) if ROWS_TENSOR not in features else None
     known = {ROWS_TENSOR} if together is not None else set(features)
-    unknown = tensors.keys() - known - set(_SAMPLE_TENSORS)
+    # A history is for a model that looks back. To another version of the same model it is of no account, since both
+    # are sent the same.
+    unknown = tensors.keys() - known - {*_SAMPLE_TENSORS, *PAST_TENSORS}
     if unknown:
         raise RequestError(
             f"tensor {min(unknown)!r} is none of the model's: send {ROWS_TENSOR!r} alone, or one tensor a feature"

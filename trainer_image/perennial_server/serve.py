@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp
 
 from perennial_contract.report import Manifest
+from perennial_contract.sequence import Sequence
 from perennial_contract.serving import ServerConfig
 from perennial_server.application import Application, Parts, State
 from perennial_server.database import Database
+from perennial_server.history import StoredHistory
 from perennial_server.listener import Listener, build_listener, open_port
 from perennial_server.metrics import Metrics
-from perennial_server.models import Model
+from perennial_server.models import Ensemble
 from perennial_server.outcomes import build_outcomes_app
 from perennial_server.protocol import inputs_of
 from perennial_server.recorder import Recorder
@@ -26,6 +28,7 @@ logger = logging.getLogger(__name__)
 _FAREWELL_SECONDS = 2.0
 """How long requests are still answered after the signal, for clients that have not heard yet."""
 _OUTCOME_CONNECTIONS = 4
+_HISTORY_CONNECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +43,24 @@ class Secrets:
 class Server:
     """All parts of one serving process."""
 
-    def __init__(self, config: ServerConfig, manifest: Manifest, model: Model, secrets: Secrets) -> None:
+    def __init__(self, config: ServerConfig, manifest: Manifest, model: Ensemble, secrets: Secrets) -> None:
         self._config = config
         self._state = State()
         self._metrics = Metrics(config)
         self._databases: list[Database] = []
         self._recorder: Recorder | None = None
         self._forwarder: Forwarder | None = None
+        self._history: StoredHistory | None = None
         self._apps: list[tuple[int, ASGIApp]] = []
         if secrets.read_conninfo is not None:
             self._add_recording(manifest, secrets.read_conninfo)
+            if model.sequence is not None:
+                self._add_history(manifest, model.sequence, secrets.read_conninfo)
             if config.outcomes_port is not None:
                 self._add_outcomes(config.outcomes_port, secrets.read_conninfo, secrets.read_token)
-        inputs = inputs_of(config, manifest, records=self._recorder is not None)
-        parts = Parts(config, model, inputs, self._metrics, self._state, self._recorder, self._forwarder)
+        records, members = self._recorder is not None, len(model.members)
+        inputs = inputs_of(config, manifest, records=records, window=model.sequence, members=members)
+        parts = Parts(config, model, inputs, self._metrics, self._state, self._recorder, self._forwarder, self._history)
         self._apps.append((config.port, Application(parts)))
 
     def _add_recording(self, manifest: Manifest, read_conninfo: Callable[[], str]) -> None:
@@ -64,6 +71,11 @@ class Server:
         self._recorder = Recorder(records, self._config.queue_limit, self._metrics)
         if self._config.track == "live":
             self._forwarder = Forwarder(self._config, self._metrics)
+
+    def _add_history(self, manifest: Manifest, sequence: Sequence, read_conninfo: Callable[[], str]) -> None:
+        database = Database(read_conninfo, _HISTORY_CONNECTIONS)
+        self._databases.append(database)
+        self._history = StoredHistory(database, self._config.samples, manifest, sequence)
 
     def _add_outcomes(self, port: int, read_conninfo: Callable[[], str], read_token: Callable[[], str]) -> None:
         read_token()

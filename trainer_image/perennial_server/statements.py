@@ -67,6 +67,24 @@ class RecordStatements:
         ).decode()
 
 
+def history_statement(contract: SampleContract, features: Sequence[Feature]) -> sql.Composed:
+    """The newest rows of a series before an instant, for each of the rows in a JSON parameter; the second is how many.
+
+    The index over series and time, which `perennial store init` makes, finds them without a look at any other row.
+    """
+    columns = [
+        sql.SQL("k.{}::int::float8" if feature.dtype == "bool" else "k.{}::float8").format(sql.Identifier(feature.name))
+        for feature in features
+    ]
+    return sql.SQL(
+        "SELECT r.n, (extract(epoch FROM h.at) * 1000000)::bigint, (extract(epoch FROM h.known) * 1000000)::bigint,"
+        " h.target::float8, h.features"
+        " FROM json_to_recordset(%s::json) AS r(n int, s text, t timestamptz) CROSS JOIN LATERAL ("
+        "SELECT k.at, k.target, k.resolved_at AS known, ARRAY[{columns}] AS features"
+        " FROM {table} AS k WHERE k.series = r.s AND k.at < r.t ORDER BY k.at DESC LIMIT %s::int) AS h"
+    ).format(columns=sql.SQL(", ").join(columns), table=sql.Identifier(contract.table))
+
+
 class OutcomeStatements:
     """Recording outcomes: once each, on the sample's row, whether the sample is there yet or not."""
 

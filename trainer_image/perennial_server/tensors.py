@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,27 @@ def read_rows(tensor: Tensor, features: tuple[str, ...]) -> Matrix:
     else:
         data = [data]
     return _numbers(tensor, data).reshape(-1, width)
+
+
+def read_block(tensor: Tensor, shape: tuple[int | None, ...]) -> Matrix:
+    """Numbers of a shape, nested or flat; None stands for any size. Null and NaN are missing."""
+    _check_datatype(tensor, _FLOATS | _WHOLE, "FP64, or INT64 for times")
+    data, given = _data_of(tensor), tensor.get("shape")
+    fits = isinstance(given, list) and len(given) == len(shape) and all(type(size) is int for size in given)
+    if not fits or any(size not in (None, found) for size, found in zip(shape, given or (), strict=True)):
+        wanted = ", ".join("m" if size is None else str(size) for size in shape)
+        raise RequestError(f"tensor {_name(tensor)}: shape {_show(given)} should be [{wanted}]")
+    assert isinstance(given, list)
+    for size in given[:-1]:
+        if not data or not isinstance(data[0], list):
+            break
+        if len(data) != size or not all(isinstance(part, list) for part in data):
+            raise RequestError(f"tensor {_name(tensor)}: its data does not fit shape {given}")
+        data = list(chain.from_iterable(data))
+    numbers = _numbers(tensor, [data])
+    if numbers.size != prod(given):
+        raise RequestError(f"tensor {_name(tensor)}: {numbers.size} values do not fit shape {given}")
+    return numbers.reshape(given)
 
 
 def read_texts(tensor: Tensor) -> list[str]:

@@ -34,6 +34,14 @@ class Store(Protocol):
         """Writes files, the last one last: a folder without it is not there yet."""
         ...
 
+    def replace(self, path: str, data: bytes) -> None:
+        """Writes a file over what may be there: for what is no artifact."""
+        ...
+
+    def remove(self, folder: str) -> None:
+        """Deletes a folder, if there is one."""
+        ...
+
 
 class DirectoryStore:
     """A mounted volume. A folder appears whole, by renaming, or not at all."""
@@ -65,6 +73,27 @@ class DirectoryStore:
                 _copy_durably(source / name, partial / name)
             partial.rename(final)
             _flush_directory(final.parent)
+        except OSError as error:
+            raise Unavailable(f"artifact store: {final}: {error.strerror}") from None
+
+    def replace(self, path: str, data: bytes) -> None:
+        """See `Store.replace`: whole or not at all."""
+        final = self._root / path
+        partial = final.with_name(f".{final.name}.partial")
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(data)
+            partial.replace(final)
+        except OSError as error:
+            raise Unavailable(f"artifact store: {final}: {error.strerror}") from None
+
+    def remove(self, folder: str) -> None:
+        """See `Store.remove`."""
+        final = self._root / folder
+        try:
+            shutil.rmtree(final)
+        except FileNotFoundError:
+            return
         except OSError as error:
             raise Unavailable(f"artifact store: {final}: {error.strerror}") from None
 
@@ -111,6 +140,17 @@ class ObjectStore:
         with self._errors_in_words():
             for name in names:
                 obstore.put(self._store, f"{folder}/{name}", source / name)
+
+    def replace(self, path: str, data: bytes) -> None:
+        """See `Store.replace`."""
+        with self._errors_in_words():
+            obstore.put(self._store, path, data)
+
+    def remove(self, folder: str) -> None:
+        """See `Store.remove`."""
+        with self._errors_in_words():
+            for listed in obstore.list(self._store, prefix=f"{folder}/"):
+                obstore.delete(self._store, [item["path"] for item in listed])
 
     @contextmanager
     def _errors_in_words(self) -> Iterator[None]:

@@ -15,7 +15,8 @@ from perennial_contract.task import TrainingTask
 from perennial_trainer.errors import NotEnoughData, TaskWrong
 from perennial_trainer.instants import to_micros
 from perennial_trainer.progress import Throttle, log
-from perennial_trainer.reading import FloatArray, IntArray
+from perennial_trainer.reading import BoolArray, FloatArray, IntArray
+from perennial_trainer.sequences import Past, Sequences
 from perennial_trainer.sources import Source, Types
 
 Dtype = Literal["float64", "float32", "int64", "bool"]
@@ -37,16 +38,39 @@ class Rows:
     """(n, columns); NaN: missing."""
     columns: tuple[str, ...]
     fingerprint: str
-    """SHA-256 over all of the above."""
+    """SHA-256 over everything that was read."""
+    history: "History | None" = None
+    """Where the rows stand in their series; only where a model looks back."""
 
     def __len__(self) -> int:
         return len(self.at)
 
     def matrix(self, names: Sequence[str]) -> FloatArray:
         """(n, len(names)) in the order of the names; no copy when that is the order at hand."""
-        if tuple(names) == self.columns:
-            return self.features
-        return self.features[:, [self.columns.index(name) for name in names]]
+        return _choose(self.features, self.columns, names)
+
+    def past(self, names: Sequence[str]) -> Past | None:
+        """The rows in their table, with the columns in the order of the names."""
+        if self.history is None:
+            return None
+        columns = _choose(self.history.features, self.columns, names)
+        return Past(self.history.sequences, self.history.rows, columns)
+
+
+@dataclass(frozen=True)
+class History:
+    """All samples of the window, resolved or not: what a model that looks back sees of the past."""
+
+    sequences: Sequences
+    rows: IntArray
+    """Numbers of the resolved ones."""
+    features: FloatArray
+
+
+def _choose(features: FloatArray, columns: Sequence[str], names: Sequence[str]) -> FloatArray:
+    if tuple(names) == tuple(columns):
+        return features
+    return features[:, [columns.index(name) for name in names]]
 
 
 @dataclass(frozen=True)
@@ -126,9 +150,11 @@ def _dtype(kind: TypeEngine[object]) -> Dtype | None:
     return "float64" if isinstance(kind, sa.Numeric | sa.Float) else None
 
 
-def load_rows(source: Source, task: TrainingTask, table: Table, also: Sequence[str] = ()) -> Rows:
+def load_rows(
+    source: Source, task: TrainingTask, table: Table, also: Sequence[str] = (), *, looks_back: bool = False
+) -> Rows:
     """The window's rows that were resolved when the attempt was planned, with the features, and the columns that only
-    the champion reads (``also``).
+    the champion reads (``also``). With ``looks_back`` the others are read too, for what stands before a row.
 
     Raises:
         TaskWrong: a column of ``also`` is missing.
@@ -137,17 +163,45 @@ def load_rows(source: Source, task: TrainingTask, table: Table, also: Sequence[s
     names = [feature.name for feature in table.features]
     names += [name for name in also if name not in names]
     _require(table.types, names, table.name, "the champion reads it")
+    keys, values = _read(source, task, table, names, looks_back)
+    known = ~np.isnan(values[:, 0])
+    if not known.any():
+        since = (task.until - task.data_window).isoformat()
+        raise NotEnoughData(
+            f"table {table.name}: no resolved rows with at from {since} to {task.visible_until.isoformat()}"
+        )
+    known_at = np.maximum(keys[:, 1], keys[:, 0] + to_micros(task.samples.label_delay))
+    fingerprint = _fingerprint(names, keys, values)
+    history = _history(task, keys, values, known_at, known) if looks_back else None
+    if not known.all():
+        keys, values, known_at = keys[known], values[known], known_at[known]
+    return Rows(
+        at=np.ascontiguousarray(keys[:, 0]),
+        known_at=known_at,
+        target=np.ascontiguousarray(values[:, 0]),
+        reward=np.ascontiguousarray(values[:, 1]),
+        features=np.ascontiguousarray(values[:, 2:]),
+        columns=tuple(names),
+        fingerprint=fingerprint,
+        history=history,
+    )
+
+
+def _read(
+    source: Source, task: TrainingTask, table: Table, names: Sequence[str], unresolved: bool
+) -> tuple[IntArray, FloatArray]:
+    """Keys (n, 4) and values (n, 2 + features) by (at, series, id)."""
     throttle, count, chunks = Throttle(), 0, []
     since = task.until - task.data_window
-    for chunk in source.chunks(table.name, table.types, names, since, task.visible_until, task.until):
+    for chunk in source.chunks(
+        table.name, table.types, names, since, task.visible_until, task.until, unresolved=unresolved
+    ):
         count += len(chunk.keys)
         chunks.append(chunk)
         if throttle.due():
             log.info("read %d rows  %.0f rows/s", count, count / throttle.seconds)
-    if not count:
-        raise NotEnoughData(
-            f"table {table.name}: no resolved rows with at from {since.isoformat()} to {task.visible_until.isoformat()}"
-        )
+    if not chunks:
+        return np.empty((0, 4), dtype=np.int64), np.empty((0, 2 + len(names)))
     log.info("read %d rows x %d features in %.1f s", count, len(names), throttle.seconds)
     keys = np.concatenate([chunk.keys for chunk in chunks])
     values = np.concatenate([chunk.values for chunk in chunks])
@@ -155,15 +209,24 @@ def load_rows(source: Source, task: TrainingTask, table: Table, also: Sequence[s
     order = np.lexsort((keys[:, 3], keys[:, 2], keys[:, 0]))
     if (np.diff(order) != 1).any():
         keys, values = keys[order], values[order]
-    return Rows(
-        at=np.ascontiguousarray(keys[:, 0]),
-        known_at=np.maximum(keys[:, 1], keys[:, 0] + to_micros(task.samples.label_delay)),
-        target=np.ascontiguousarray(values[:, 0]),
-        reward=np.ascontiguousarray(values[:, 1]),
-        features=np.ascontiguousarray(values[:, 2:]),
-        columns=tuple(names),
-        fingerprint=_fingerprint(names, keys, values),
-    )
+    return keys, values
+
+
+def _history(task: TrainingTask, keys: IntArray, values: FloatArray, known_at: IntArray, known: BoolArray) -> History:
+    """The rows in their series.
+
+    Raises:
+        NotEnoughData: two rows of a series have the same ``at``.
+    """
+    delay = to_micros(task.samples.label_delay)
+    sequences = Sequences(keys[:, 2], np.ascontiguousarray(keys[:, 0]), known_at, values[:, 0], delay)
+    twins = sequences.count_twins()
+    if twins:
+        raise NotEnoughData(
+            f"column at: {twins} of {len(keys)} rows share series and at with another; a model that looks back needs "
+            "one row of a series at a time"
+        )
+    return History(sequences, np.flatnonzero(known), np.ascontiguousarray(values[:, 2:]))
 
 
 def check_rows(rows: Rows, features: Sequence[Feature]) -> None:

@@ -18,8 +18,9 @@ from perennial_contract.report import (
 )
 from perennial_contract.task import ArtifactRef, TrainingTask
 from perennial_trainer.algorithms import find_algorithm
-from perennial_trainer.algorithms.base import Model
+from perennial_trainer.algorithms.base import Model, member_name
 from perennial_trainer.artifacts import fetch_artifact, find_artifact, publish_artifact
+from perennial_trainer.checkpoints import Checkpoints
 from perennial_trainer.errors import TaskWrong
 from perennial_trainer.existing import ExistingModel, read_report
 from perennial_trainer.progress import log
@@ -64,15 +65,16 @@ class Delivery:
     ) -> ArtifactRef:
         """Builds the artifact, publishes it, and writes the row with the very texts of its files."""
         directory = _empty(self.scratch / "artifact")
-        model_file = model.save(directory)
+        files = model.save(directory)
         (directory / PROFILE_FILE).write_text(profile.to_json())
         (directory / REPORT_FILE).write_text(report.to_json())
-        manifest = _build_manifest(self.task, report, directory, model_file)
+        manifest = _build_manifest(self.task, report, directory, files)
         (directory / MANIFEST_FILE).write_text(manifest.to_json())
         scratch = _empty(self.scratch / "published")
         ref = publish_artifact(self.task.store, self.task.version.artifact_path, directory, scratch)
         log.info("wrote %s  %s", ref.uri, ref.digest)
         self._write_row(ref, directory, now)
+        Checkpoints(self.task.store, self.task.version.checkpoint_path, "").remove()
         return ref
 
     def deliver_brought(
@@ -107,16 +109,19 @@ class Delivery:
             source.write_report(row)
 
 
-def _build_manifest(task: TrainingTask, report: TrainingReport, directory: Path, model_file: str) -> Manifest:
+def _build_manifest(task: TrainingTask, report: TrainingReport, directory: Path, files: tuple[str, ...]) -> Manifest:
+    model_file = files[0]
+    members = {member_name(model_file, number) for number in range(2, task.algorithm.members + 1)}
     libraries = {"python": platform.python_version(), "numpy": np.__version__}
     return Manifest(
         algorithm=task.algorithm.name,
         model_file=model_file,
+        member_files=tuple(name for name in files if name in members),
         features=report.features,
         seed=task.seed,
         fingerprint=report.dataset.fingerprint,
         libraries={**libraries, **find_algorithm(task.algorithm.name).versions()},
-        files=tuple(describe_file(directory / name) for name in (model_file, PROFILE_FILE, REPORT_FILE)),
+        files=tuple(describe_file(directory / name) for name in (*files, PROFILE_FILE, REPORT_FILE)),
     )
 
 

@@ -20,8 +20,7 @@ from perennial_trainer.bootstrap import (
 )
 from perennial_trainer.errors import NotEnoughData, TaskWrong
 from perennial_trainer.instants import to_micros
-from perennial_trainer.reading import FloatArray, IntArray
-from perennial_trainer.split import BoolArray
+from perennial_trainer.reading import BoolArray, FloatArray, IntArray
 
 MetricName = Literal["WinRate", "AverageReward"]
 

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from perennial_contract.report import REPORT_FILE, Feature, Manifest, TrainingReport
 from perennial_contract.task import ArtifactRef, TrainingTask
 from perennial_trainer.algorithms import find_algorithm
-from perennial_trainer.algorithms.base import Model
 from perennial_trainer.artifacts import fetch_artifact
+from perennial_trainer.ensemble import Ensemble, load_members
 from perennial_trainer.errors import TaskWrong
 from perennial_trainer.instants import to_micros
 from perennial_trainer.progress import log
@@ -29,9 +29,14 @@ class ExistingModel:
         """Its features, in the model's order."""
         return [feature.name for feature in self.manifest.features]
 
-    def load(self, threads: int) -> Model:
+    @property
+    def looks_back(self) -> bool:
+        """Whether it needs the rows before those that it scores."""
+        return find_algorithm(self.manifest.algorithm).LOOKS_BACK
+
+    def load(self, threads: int) -> Ensemble:
         """The model itself."""
-        return find_algorithm(self.manifest.algorithm).load(self.directory, self.manifest, threads)
+        return load_members(self.directory, self.manifest, threads)
 
 
 def fetch_model(artifact: ArtifactRef, directory: Path, role: str) -> ExistingModel:
@@ -42,7 +47,6 @@ def fetch_model(artifact: ArtifactRef, directory: Path, role: str) -> ExistingMo
     """
     directory.mkdir()
     manifest = fetch_artifact(artifact, directory)
-    find_algorithm(manifest.algorithm)
     report = read_report(directory, manifest)
     if report is None:
         line = (

@@ -16,6 +16,7 @@ from perennial_contract.recording import UNRESOLVED, key_hash
 from perennial_trainer.errors import NotEnoughData
 from perennial_trainer.instants import to_micros
 
+BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
@@ -41,23 +42,29 @@ def read_chunks(
     since: datetime,
     until: datetime,
     known_at: datetime,
+    *,
+    unresolved: bool = False,
 ) -> Iterator[Chunk]:
-    """Rows with since ≤ at ≤ until and a target that was there at ``known_at``, in the database's order."""
+    """Rows with since ≤ at ≤ until and a target that was there at ``known_at``, in the database's order.
+
+    With ``unresolved`` the others too, without an outcome, whatever became known of them later.
+    """
     columns: dict[str, sa.ColumnClause[Any]] = {
         name: sa.column(quoted_name(name, quote=True), kind) for name, kind in types.items()
     }
     # SQLite keeps no zones: what is compared must be UTC.
-    begin, end, known = (moment.astimezone(UTC) for moment in (since, until, known_at))
+    begin, end = since.astimezone(UTC), until.astimezone(UTC)
     resolved = columns["resolved_at"]
-    where = (
-        columns["at"] >= begin,
-        columns["at"] <= end,
-        columns["target"].is_not(None),
-        sa.or_(resolved.is_(None), resolved <= known),
-    )
+    known = sa.and_(columns["target"].is_not(None), sa.or_(resolved.is_(None), resolved <= known_at.astimezone(UTC)))
+    where: list[ColumnElement[bool]] = [columns["at"] >= begin, columns["at"] <= end]
+    if not unresolved:
+        where.append(known)
     source = sa.table(quoted_name(table, quote=True), *columns.values())
-    keys = [columns[name] for name in ("at", "resolved_at", "series", "id")]
-    values = [columns[name] for name in ("target", "reward", *features)]
+    outcome: list[ColumnElement[Any]] = [columns[name] for name in ("resolved_at", "target", "reward")]
+    if unresolved:
+        outcome = [sa.case((known, column)) for column in outcome]
+    keys = [columns["at"], outcome[0], columns["series"], columns["id"]]
+    values = [*outcome[1:], *(columns[name] for name in features)]
     if connection.dialect.name == "postgresql":
         chosen: list[ColumnElement[Any]] = [
             _micros(keys[0]),
@@ -67,7 +74,9 @@ def read_chunks(
             *(_double(v) for v in values),
         ]
         return _read_copy(connection, sa.select(*chosen).select_from(source).where(*where), len(values))
-    return _read_rows(connection, sa.select(*[*keys, *values]).select_from(source).where(*where))
+    names = ["at", "resolved_at", "series", "id", "target", "reward", *features]
+    labelled = [column.label(name) for name, column in zip(names, [*keys, *values], strict=True)]
+    return _read_rows(connection, sa.select(*labelled).select_from(source).where(*where))
 
 
 def _micros(column: ColumnElement[Any]) -> ColumnElement[int]:

@@ -15,6 +15,7 @@ from perennial_contract.recording import (
     KEYS_FILE,
     RECORDING_FILE,
     REPORTS_FOLDER,
+    UNRESOLVED,
     VALUES_FILE,
     Recording,
     ReportDocument,
@@ -24,6 +25,7 @@ from perennial_trainer.instants import to_micros
 from perennial_trainer.reading import Chunk, FloatArray, IntArray
 from perennial_trainer.reports import ReportRow
 from perennial_trainer.series import Series, average
+from perennial_trainer.sequences import Past, Sequences
 
 _FEATURE_TYPES: Mapping[str, TypeEngine[Any]] = {
     "float64": sa.Double(),
@@ -55,11 +57,34 @@ class RecordedTable:
         Raises:
             TaskWrong: a name is none of its features.
         """
+        return np.ascontiguousarray(self.values[rows, self._positions(names)])
+
+    def past(self, names: Sequence[str], rows: slice, label_delay: int) -> Past:
+        """Some rows in the whole table: what stands before them is read when it is looked at."""
+        keys, delay = self.keys, label_delay
+        known_at = np.maximum(keys[:, 1], keys[:, 0] + delay)
+        sequences = Sequences(np.array(keys[:, 2]), np.array(keys[:, 0]), known_at, np.array(self.values[:, 0]), delay)
+        return Past(sequences, np.arange(len(keys))[rows], _MappedColumns(self.values, self._positions(names)))
+
+    def _positions(self, names: Sequence[str]) -> list[int]:
         position = {feature.name: 2 + index for index, feature in enumerate(self.recording.features)}
         missing = [name for name in names if name not in position]
         if missing:
             raise TaskWrong(f"recording of {self.recording.table}: column {', '.join(missing)} is missing")
-        return np.ascontiguousarray(self.values[rows, [position[name] for name in names]])
+        return [position[name] for name in names]
+
+
+@dataclass(frozen=True)
+class _MappedColumns:
+    """Some columns of values that stay on disk."""
+
+    values: FloatArray
+    positions: list[int]
+
+    def __getitem__(self, rows: IntArray, /) -> FloatArray:
+        """(…, k) for numbers of shape (…)."""
+        wanted, which = np.unique(rows, return_inverse=True)
+        return self.values[wanted][:, self.positions][which].reshape(*rows.shape, -1)
 
 
 def open_table(folder: Path) -> RecordedTable:
@@ -100,6 +125,8 @@ class RecordedSource:
         since: datetime,
         until: datetime,
         known_at: datetime,
+        *,
+        unresolved: bool = False,
     ) -> Iterator[Chunk]:
         """See `sources.Source`: one chunk, of copies."""
         found = open_table(self._root / table)
@@ -108,6 +135,10 @@ class RecordedSource:
         keys = np.array(found.keys[first:last])
         outcome = np.array(found.values[first:last, :2])
         known = ~np.isnan(outcome[:, 0]) & (keys[:, 1] <= to_micros(known_at))
+        if unresolved:
+            keys[~known, 1] = UNRESOLVED
+            outcome[~known] = np.nan
+            known[:] = True
         if not known.any():
             return
         matrix = found.matrix(features, slice(first, last))

@@ -32,9 +32,18 @@ class Source(Protocol):
         ...
 
     def chunks(
-        self, table: str, types: Types, features: Sequence[str], since: datetime, until: datetime, known_at: datetime
+        self,
+        table: str,
+        types: Types,
+        features: Sequence[str],
+        since: datetime,
+        until: datetime,
+        known_at: datetime,
+        *,
+        unresolved: bool = False,
     ) -> Iterator[Chunk]:
-        """Rows with since ≤ at ≤ until and a target that was there at ``known_at``."""
+        """Rows with since ≤ at ≤ until and a target that was there at ``known_at``; the others too, without their
+        outcome, where ``unresolved`` ones are wanted."""
         ...
 
     def series(self, table: str, types: Types, column: str, until: datetime, most: int) -> Series:
@@ -66,10 +75,18 @@ class SqlSource:
         return read_columns(self._connection, table)
 
     def chunks(
-        self, table: str, types: Types, features: Sequence[str], since: datetime, until: datetime, known_at: datetime
+        self,
+        table: str,
+        types: Types,
+        features: Sequence[str],
+        since: datetime,
+        until: datetime,
+        known_at: datetime,
+        *,
+        unresolved: bool = False,
     ) -> Iterator[Chunk]:
         """See `Source`."""
-        return read_chunks(self._connection, table, types, features, since, until, known_at)
+        return read_chunks(self._connection, table, types, features, since, until, known_at, unresolved=unresolved)
 
     def series(self, table: str, types: Types, column: str, until: datetime, most: int) -> Series:
         """See `Source`."""

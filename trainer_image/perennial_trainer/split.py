@@ -1,23 +1,20 @@
 """Cuts rows in time, forward only: what is scored is newer than everything that was known when training ended."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from math import ceil
 
-import numpy as np
-import numpy.typing as npt
-
+from perennial_contract.durations import format_duration
 from perennial_contract.task import HoldoutRule
 from perennial_trainer.dataset import Rows
 from perennial_trainer.errors import NotEnoughData
 from perennial_trainer.instants import to_instant
-from perennial_trainer.reading import IntArray
+from perennial_trainer.reading import BoolArray, IntArray
 
 MIN_TRAINING_ROWS = 100
 """Below this there is nothing to fit."""
 _STOPPING_SHARE = 0.15
 _MIN_STOPPING_ROWS = 50
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,17 @@ def check_count(rows: Rows, rule: HoldoutRule, min_training: int = MIN_TRAINING_
         raise NotEnoughData(
             f"{len(rows)} resolved rows, {needed} needed: {rule.min_rows} for the holdout (holdout.minRows) and "
             f"{min_training} for training"
+        )
+
+
+def check_span(rows: Rows, split: Split, label_delay: int) -> None:
+    """Raises NotEnoughData when the holdout is shorter than one outcome takes: there is no independent row in it."""
+    span = int(rows.at[-1]) - split.start
+    if span < label_delay:
+        raise NotEnoughData(
+            f"holdout: its {int(split.holdout.sum())} rows span {format_duration(timedelta(microseconds=span))}, less "
+            f"than samples.labelDelay ({format_duration(timedelta(microseconds=label_delay))}): "
+            "raise holdout.share or holdout.minRows"
         )
 
 

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,19 +11,21 @@ from perennial_contract.profile import ReferenceProfile
 from perennial_contract.report import Dataset, Evaluation, Feature, TrainingReport
 from perennial_contract.task import ArtifactRef, TrainingTask
 from perennial_trainer.algorithms import find_algorithm
-from perennial_trainer.algorithms.base import Labelled, Model
+from perennial_trainer.comparing import Contestant, check_parity, scorable_rows, score_rows
 from perennial_trainer.dataset import Rows, Table, check_rows, check_series, inspect_table, load_rows
 from perennial_trainer.delivery import Delivery
+from perennial_trainer.ensemble import Ensemble
 from perennial_trainer.evaluate import Holdout, Scored, choose_metric, evaluate
 from perennial_trainer.existing import ExistingModel, check_brought, fetch_model
-from perennial_trainer.instants import to_instant
+from perennial_trainer.fitting import fit_model
+from perennial_trainer.instants import to_instant, to_micros
 from perennial_trainer.profile import profile_features, profile_scores
-from perennial_trainer.progress import Throttle, log, log_rounds
+from perennial_trainer.progress import log
 from perennial_trainer.reading import FloatArray
 from perennial_trainer.regime import MOST_POINTS, fit_regime
 from perennial_trainer.series import Series
 from perennial_trainer.sources import Source, open_source
-from perennial_trainer.split import MIN_TRAINING_ROWS, Split, check_count, split_rows, split_stopping
+from perennial_trainer.split import MIN_TRAINING_ROWS, Split, check_count, check_span, split_rows
 
 Clock = Callable[[], datetime]
 
@@ -35,7 +37,10 @@ def run_task(task: TrainingTask, samples_url: str, clock: Clock) -> ArtifactRef:
         TrainingError: with the exit code that says whether to try again.
         ArtifactError: an artifact is not what its digest promises.
     """
-    find_algorithm(task.algorithm.name)
+    if task.brought is None:
+        find_algorithm(
+            task.algorithm.name
+        ).versions()  # says so now, and not when all is read, when a library is missing
     choose_metric(task.evaluation)
     with open_source(samples_url) as source:
         source.check_reports()
@@ -52,10 +57,12 @@ def _make(task: TrainingTask, samples_url: str, scratch: Path, delivery: Deliver
     watch = _Stopwatch()
     data = _prepare(task, samples_url, champion, brought)
     seconds_loading = watch.lap()
-    model = brought.load(task.threads) if brought else _train(task, data)
+    if brought:
+        model, lineage = brought.load(task.threads), None
+    else:
+        model, lineage = fit_model(task, data.rows, data.features, data.split.training, champion)
     seconds_training = watch.lap()
-    scores = model.score(data.matrix[data.split.holdout])
-    evaluation = _evaluate(task, data, scores, champion)
+    data, scores, evaluation, parity = _compare(task, data, model, champion)
     if brought and brought.trained_until is None:
         # It may know the holdout's outcomes by heart: whatever it seems to prove there, a canary has to prove again.
         evaluation = evaluation.model_copy(update={"lower_bound": None})
@@ -65,6 +72,9 @@ def _make(task: TrainingTask, samples_url: str, scratch: Path, delivery: Deliver
         evaluation=evaluation,
         features=data.features,
         rounds=model.rounds,
+        left_out_rows=data.left_out or None,
+        parity=parity,
+        lineage=lineage,
         seconds_loading=seconds_loading,
         seconds_training=seconds_training,
         seconds_scoring=watch.lap(),
@@ -98,6 +108,8 @@ class _Data:
     """The model's columns, in its order."""
     series: Series | None = None
     """What tells the regimes: further back than the rows, which may be those of a single one."""
+    left_out: int = 0
+    """Holdout rows that a model cannot score."""
 
 
 def _prepare(
@@ -108,12 +120,15 @@ def _prepare(
         series = _load_series(source, task, table)
         if brought:
             check_brought(task, brought.manifest, table.features)
-        rows = load_rows(source, task, table, champion.names if champion else ())
+        existing = [model for model in (champion, brought) if model]
+        looks_back = find_algorithm(task.algorithm.name).LOOKS_BACK or any(model.looks_back for model in existing)
+        rows = load_rows(source, task, table, champion.names if champion else (), looks_back=looks_back)
     min_training = 0 if brought else MIN_TRAINING_ROWS
     check_count(rows, task.holdout, min_training)
     check_rows(rows, table.features)
-    known = [model.trained_until for model in (champion, brought) if model and model.trained_until is not None]
+    known = [model.trained_until for model in existing if model.trained_until is not None]
     split = split_rows(rows, task.holdout, max(known, default=None), min_training)
+    check_span(rows, split, to_micros(task.samples.label_delay))
     training, holdout = int(split.training.sum()), int(split.holdout.sum())
     begins = to_instant(split.start).isoformat()
     log.info("training %d rows, purged %d, holdout %d rows from %s", training, split.purged, holdout, begins)
@@ -130,38 +145,22 @@ def _load_series(source: Source, task: TrainingTask, table: Table) -> Series | N
     return source.series(table.name, table.types, rule.column, task.visible_until, most)
 
 
-def _train(task: TrainingTask, data: _Data) -> Model:
-    mask = data.split.training
-    features, target = data.matrix[mask], data.rows.target[mask]
-    inner = split_stopping(data.rows.at[mask], data.rows.known_at[mask])
-    if inner is None:
-        log.info("too few rows for an early-stopping slice: all rounds are trained")
-        fit, stop = Labelled(features, target), None
-    else:
-        fit, stop = (Labelled(features[part], target[part]) for part in inner)
-    log.info("%s with %d threads, seed %d", task.algorithm.name, task.threads, task.seed)
-    model = find_algorithm(task.algorithm.name).train(
-        fit,
-        stop,
-        parameters=task.algorithm.parameters,
-        seed=task.seed,
-        threads=task.threads,
-        progress=log_rounds(Throttle()),
-    )
-    log.info("kept %d rounds", model.rounds)
-    return model
-
-
-def _evaluate(task: TrainingTask, data: _Data, scores: FloatArray, champion: ExistingModel | None) -> Evaluation:
-    rows, held = data.rows, data.split.holdout
-    challenger = Scored(task.version.name, scores)
-    scored = None
+def _compare(
+    task: TrainingTask, data: _Data, model: Ensemble, champion: ExistingModel | None
+) -> tuple[_Data, FloatArray, Evaluation, float | None]:
+    """The data with what is left of the holdout, the model's scores on that, what they are worth, and their parity."""
+    rows = data.rows
+    new = Contestant(task.version.name, model, tuple(feature.name for feature in data.features))
+    old = None
     if task.champion and champion:
-        scored = Scored(task.champion.name, champion.load(task.threads).score(rows.matrix(champion.names)[held]))
+        old = Contestant(task.champion.name, champion.load(task.threads), tuple(champion.names))
+    held = scorable_rows(task, rows, data.split.holdout, new, old)
+    scores = score_rows(rows, held, new)
+    parity = check_parity(rows, held, new)
     evaluation = evaluate(
         Holdout(rows.at[held], rows.target[held], rows.reward[held]),
-        challenger,
-        scored,
+        Scored(new.name, scores),
+        Scored(old.name, score_rows(rows, held, old)) if old else None,
         contract=task.samples,
         decision=task.decision,
         rule=task.evaluation,
@@ -170,7 +169,8 @@ def _evaluate(task: TrainingTask, data: _Data, scores: FloatArray, champion: Exi
     for score in (evaluation.challenger, evaluation.champion):
         if score:
             log.info("%s: %d wins of %d, Brier %.5f", score.version, score.wins, score.acted, score.brier)
-    return evaluation
+    left_out = int(data.split.holdout.sum() - held.sum())
+    return replace(data, split=replace(data.split, holdout=held), left_out=left_out), scores, evaluation, parity
 
 
 def _describe(data: _Data) -> Dataset:

@@ -16,11 +16,14 @@ from pydantic import TypeAdapter
 from perennial_contract.artifacts import ArtifactError
 from perennial_contract.task import EXIT_DONE, EXIT_TASK_WRONG, ArtifactRef, TrainingTask
 from perennial_contract.worker import ScoreRequest, TrainRequest, WorkerAnswer
-from perennial_trainer.algorithms.base import Model
+from perennial_trainer.ensemble import Ensemble
 from perennial_trainer.errors import EXIT_TRANSIENT, TrainingError
 from perennial_trainer.existing import fetch_model
+from perennial_trainer.instants import to_micros
 from perennial_trainer.progress import log
-from perennial_trainer.recorded import open_table
+from perennial_trainer.reading import FloatArray
+from perennial_trainer.recorded import RecordedTable, open_table
+from perennial_trainer.sequences import any_fault
 from perennial_trainer.training import run_task
 
 Request = TrainRequest | ScoreRequest
@@ -32,7 +35,7 @@ class Worker:
     """Answers one request after the other; models that are scored again and again stay loaded."""
 
     def __init__(self) -> None:
-        self._models: dict[ArtifactRef, tuple[Model, list[str]]] = {}
+        self._models: dict[ArtifactRef, tuple[Ensemble, list[str]]] = {}
 
     def answer(self, line: str) -> WorkerAnswer:
         """Does what a line asks for; whatever goes wrong is an exit code and one line."""
@@ -56,10 +59,10 @@ class Worker:
     def _score(self, request: ScoreRequest) -> None:
         model, names = self._loaded(request.artifact)
         rows = slice(request.first, request.first + request.count)
-        scores = model.score(open_table(Path(request.recording)).matrix(names, rows))
-        np.save(request.output, scores, allow_pickle=False)
+        table = open_table(Path(request.recording))
+        np.save(request.output, _score_rows(model, table, names, rows), allow_pickle=False)
 
-    def _loaded(self, artifact: ArtifactRef) -> tuple[Model, list[str]]:
+    def _loaded(self, artifact: ArtifactRef) -> tuple[Ensemble, list[str]]:
         if artifact not in self._models:
             with tempfile.TemporaryDirectory(prefix="perennial-") as scratch:
                 found = fetch_model(artifact, Path(scratch) / "model", "served model")
@@ -67,6 +70,19 @@ class Worker:
             while len(self._models) > _KEPT_MODELS:
                 del self._models[next(iter(self._models))]
         return self._models[artifact]
+
+
+def _score_rows(model: Ensemble, table: RecordedTable, names: list[str], rows: slice) -> FloatArray:
+    """(n,); NaN where a server would refuse the row."""
+    matrix = table.matrix(names, rows)
+    delay = model.label_delay
+    if delay is None:
+        return model.score(matrix)
+    past = table.past(names, rows, to_micros(delay))
+    fine = ~any_fault(model.faults(past), len(matrix))
+    scores = np.full(len(matrix), np.nan)
+    scores[fine] = model.score(matrix[fine], past.part(fine))
+    return scores
 
 
 def _guarded(work: Callable[[], None]) -> tuple[int, str | None]:

@@ -163,6 +163,8 @@ class Training(Spec):
     """Which rows are kept for the comparison."""
     seed: int = Field(default=42, ge=0, lt=2**31)
     """The same seed on the same rows gives the same model."""
+    warm_start: bool = False
+    """Begin from the live version's weights or trees, where its algorithm and features are the same."""
     timeout: PositiveDuration = timedelta(hours=2)
     """Of one attempt."""
     retries: int = Field(default=1, ge=0, le=10)

@@ -17,7 +17,6 @@ from perennial.api.retrain_policy import RetrainPolicySpec
 
 S = TypeVar("S", bound=Spec)
 _LONGEST_VALUE = 60
-_NOT_YET_ALGORITHMS = ("nhits", "patchtst")
 
 
 class InvalidSpec(ValueError):  # noqa: N818 - a state of the resource, as its condition names it
@@ -52,8 +51,6 @@ def not_implemented(spec: Spec) -> list[str]:
 
 def _deployment_not_implemented(spec: ModelDeploymentSpec) -> list[str]:
     found = []
-    if spec.algorithm.name in _NOT_YET_ALGORITHMS:
-        found.append(f"spec.algorithm.name: {spec.algorithm.name} cannot be trained yet: use xgboost or lightgbm")
     if spec.traffic.provider != "Replicas":
         found.append(f"spec.traffic.provider: {spec.traffic.provider} does not move traffic yet: use Replicas")
     if spec.artifacts and spec.artifacts.deletion_policy == "Delete":

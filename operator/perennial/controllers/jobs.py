@@ -81,7 +81,7 @@ async def _create_job(context: Context, version: Version, model: Model, status: 
         resolved=status.resolved,
         job=status.job.name,
         write_url_from=model.spec.samples.write_url_from,
-        default_image=context.settings.trainer_image,
+        default_image=context.settings.trainer_image_for(status.resolved.algorithm.name),
         brought=version.spec.artifact,
     )
     task = build_task_config_map(attempt)

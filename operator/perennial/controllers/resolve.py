@@ -10,8 +10,6 @@ from perennial.controllers.objects import Model, Version
 from perennial.resources import names
 from perennial_contract.task import ArtifactRef, Champion, RegimeRule
 
-TRAINABLE = frozenset({"xgboost", "lightgbm"})
-
 
 class BlockedError(Exception):
     """A version cannot be trained as things stand: a reason and a sentence for its condition."""
@@ -36,9 +34,6 @@ async def resolve_version(
     spec = model.spec
     if spec is None:
         raise BlockedError("ModelDeploymentInvalid", f"spec.modelDeployment: {wanted}: {model.problem}")
-    if spec.algorithm.name not in TRAINABLE:
-        message = f"spec.algorithm.name: {spec.algorithm.name}: not in this release: use xgboost or lightgbm"
-        raise BlockedError("NotImplemented", message)
     artifacts = spec.artifacts or context.settings.default_artifacts
     if artifacts is None:
         raise BlockedError(

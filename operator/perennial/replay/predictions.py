@@ -83,8 +83,12 @@ class Predictions:
         return self.versions[uid]
 
     def record(self, uid: str, rows: Ints, track: int) -> None:
-        """The version scored the rows. The first write wins: nothing here is ever written twice."""
+        """The version scored the rows. The first write wins: nothing here is ever written twice.
+
+        Rows whose score is NaN got none: a server refuses what its model cannot score.
+        """
         scored = self.versions[uid]
+        rows = rows[~np.isnan(scored.scores[rows - scored.first])]
         scored.track[rows - scored.first] = track
         if track == LIVE:
             if uid not in self.answered:

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from perennial.api.shared import MODEL_NAME_LENGTH
 from perennial.api.validation import InvalidSpec, not_implemented, parse_spec
 from perennial.controllers.governance import governing_policy
 from perennial.controllers.objects import parse_policy
-from perennial.controllers.resolve import TRAINABLE
 from perennial.domain.selector import matches
 from perennial_contract.boosting import DEFAULT_LEARNING_RATE, DEFAULT_ROUNDS, LEARNING_RATE_NAMES, ROUNDS_NAMES
+from perennial_contract.sequence import DEFAULT_MAX_STEPS
+from perennial_contract.task import NEURAL
 
 _SPECS: dict[Kind, type[Spec]] = {
     MODEL_DEPLOYMENT: ModelDeploymentSpec,
@@ -81,10 +83,10 @@ def read_scenario(paths: Sequence[Path], *, speed_up: int = 1) -> Scenario:
         if any(of is kind and _name(other) == _name(body) for of, other in objects):
             raise ScenarioError(f"{path}: {kind.kind} {where}: stands in the files twice: remove one")
         if isinstance(spec, ModelDeploymentSpec):
-            if spec.algorithm.name not in TRAINABLE:
-                known = " or ".join(sorted(TRAINABLE))
+            if spec.algorithm.name in NEURAL and find_spec("neuralforecast") is None:
                 raise ScenarioError(
-                    f"{path}: spec.algorithm.name: {spec.algorithm.name}: not in this release: use {known}"
+                    f"{path}: spec.algorithm.name: {spec.algorithm.name}: a replay trains where it runs, and "
+                    "neuralforecast is not installed here: pip install 'perennial[replay,neural]'"
                 )
             models[where] = spec
             body = _quickened(body, speed_up)
@@ -166,11 +168,15 @@ def _name(body: Object) -> tuple[str, str]:
 
 
 def _quickened(body: Object, speed_up: int) -> Object:
-    """Fewer and bolder boosting rounds: a coarser model of the same kind."""
+    """Fewer and bolder boosting rounds, or fewer steps of a network: a coarser model of the same kind."""
     if speed_up == 1:
         return body
     algorithm = body["spec"]["algorithm"]
     given = dict(algorithm.get("parameters") or {})
+    if algorithm["name"] in NEURAL:
+        steps = given.get("max_steps", DEFAULT_MAX_STEPS)
+        given |= {"max_steps": max(1, round(steps / speed_up))} if isinstance(steps, int) else {}
+        return {**body, "spec": {**body["spec"], "algorithm": {**algorithm, "parameters": given}}}
     rounds = next((name for name in ROUNDS_NAMES if name in given), ROUNDS_NAMES[0])
     rate = next((name for name in LEARNING_RATE_NAMES if name in given), LEARNING_RATE_NAMES[0])
     many, bold = given.get(rounds, DEFAULT_ROUNDS), given.get(rate, DEFAULT_LEARNING_RATE)

@@ -74,6 +74,7 @@ def build_task(attempt: Attempt) -> TrainingTask:
         threads=cpu_threads(training.resources),
         store=store_root(resolved.artifacts),
         champion=resolved.champion,
+        warm_start=training.warm_start,
         brought=attempt.brought,
     )
 

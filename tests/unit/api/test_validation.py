@@ -188,8 +188,7 @@ GATEWAY = {"provider": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "pub
     ("kind", "raw", "fields"),
     [
         (ModelDeploymentSpec, MODEL, []),
-        (ModelDeploymentSpec, MODEL | {"algorithm": {"name": "nhits"}}, ["spec.algorithm.name"]),
-        (ModelDeploymentSpec, MODEL | {"algorithm": {"name": "patchtst"}}, ["spec.algorithm.name"]),
+        (ModelDeploymentSpec, MODEL | {"algorithm": {"name": "nhits", "members": 4}}, []),
         (ModelDeploymentSpec, MODEL | {"traffic": GATEWAY}, ["spec.traffic.provider"]),
         (ModelDeploymentSpec, MODEL | {"drift": {}, "regime": {"column": "ret_1"}}, []),
         (ModelDeploymentSpec, MODEL | {"health": {"falseAlarmEvery": "30d"}}, []),

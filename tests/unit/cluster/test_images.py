@@ -15,6 +15,8 @@ from perennial.settings import read_settings
 
 LOCKS = ("operator/requirements.lock", *(f"trainer_image/{name}.lock" for name in ("shared", "server", "trainer")))
 
+NEURAL_LOCK = "trainer_image/trainer-neural.lock"
+
 
 def _versions(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
@@ -70,8 +72,18 @@ def test_images_hold_the_versions_that_the_tests_run_with(lock: str) -> None:
     assert {name: tested.get(name) for name in locked} == locked
 
 
+def test_the_neural_image_differs_in_nothing_that_the_tests_run_with() -> None:
+    tested, locked = _versions("requirements-dev.lock"), _versions(NEURAL_LOCK)
+
+    assert {"neuralforecast", "onnxscript", "safetensors"} <= set(locked)
+    assert not {name for name in locked if name.startswith(("nvidia", "cuda", "triton"))}
+    assert {name: version for name, version in locked.items() if name in tested} == {
+        name: tested[name] for name in locked if name in tested
+    }
+
+
 def test_no_lock_tells_where_packages_came_from() -> None:
-    for lock in (*LOCKS, "requirements-dev.lock"):
+    for lock in (*LOCKS, NEURAL_LOCK, "requirements-dev.lock"):
         assert "://" not in (ROOT / lock).read_text(), lock
 
 
@@ -106,18 +118,20 @@ def test_the_kustomization_alone_says_which_images_run() -> None:
     assert {image["newName"], *_environment(kustomization).values()} == {
         "perennial-operator",
         f"perennial-trainer:{image['newTag']}",
+        f"perennial-trainer-neural:{image['newTag']}",
         f"perennial-server:{image['newTag']}",
     }
 
 
 def test_the_cluster_under_test_runs_the_images_under_test() -> None:
-    images = {name: f"registry:5000/perennial-{name}:{name}123" for name in ("operator", "trainer", "server")}
+    images = {name: f"registry:5000/perennial-{name}:{name}123" for name in IMAGES}
     edited = edit_kustomization(_manifest("kustomization.yaml"), images, {"PERENNIAL_POLL_SECONDS": "1"})
 
     (image,) = edited["images"]
     assert f"{image['newName']}:{image['newTag']}" == images["operator"]
     assert _environment(edited) == {
         "PERENNIAL_TRAINER_IMAGE": images["trainer"],
+        "PERENNIAL_NEURAL_TRAINER_IMAGE": images["trainer-neural"],
         "PERENNIAL_SERVER_IMAGE": images["server"],
         "PERENNIAL_POLL_SECONDS": "1",
     }

@@ -63,11 +63,6 @@ def test_a_spec_that_the_crd_would_refuse_gets_the_operators_own_message(write: 
         pytest.param(
             [with_spec(MODEL, algorithm={"name": "prophet"}), POLICY], "spec.algorithm.name", id="an unknown algorithm"
         ),
-        pytest.param(
-            [with_spec(MODEL, algorithm={"name": "nhits"}), POLICY],
-            "spec.algorithm.name: nhits: not in this release: use lightgbm or xgboost",
-            id="an algorithm that is not built yet",
-        ),
         pytest.param([POLICY], "there is no ModelDeployment in it", id="no model"),
         pytest.param([MODEL], "there is no RetrainPolicy in it", id="no policy"),
         pytest.param([MODEL, MODEL, POLICY], "stands in the files twice", id="twice"),

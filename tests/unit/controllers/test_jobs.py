@@ -12,7 +12,7 @@ from tests.unit.controllers.objects_in_memory import (
     untrained,
 )
 
-from perennial.adapters.cluster import CONFIG_MAP, JOB, MODEL_VERSION, POD, Kind
+from perennial.adapters.cluster import CONFIG_MAP, JOB, MODEL_DEPLOYMENT, MODEL_VERSION, POD, Kind
 from perennial.controllers.claims import NOT_GONE_YET
 from perennial.controllers.context import Context
 from perennial.controllers.jobs import observe_job
@@ -56,6 +56,22 @@ async def test_a_job_is_made_once_and_its_task_names_the_version(cluster: Object
         ("create", "Job", "m-v1-a1"),
     ]
     assert uid in cluster.objects[CONFIG_MAP, "m-v1-task"]["data"]["task.json"]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "image"),
+    [("lightgbm", "perennial-trainer:latest"), ("nhits", "perennial-trainer-neural:latest")],
+)
+async def test_networks_are_trained_by_an_image_of_their_own(
+    cluster: ObjectsInMemory, context: Context, algorithm: str, image: str
+) -> None:
+    model = cluster.objects[MODEL_DEPLOYMENT, "m"]
+    model["spec"]["algorithm"] = {"name": algorithm, "members": 2}
+    for _ in range(3):
+        await reconcile_version(context, KEY)
+    [container] = cluster.objects[JOB, "m-v1-a1"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == image
+    assert '"members": 2' in cluster.objects[CONFIG_MAP, "m-v1-task"]["data"]["task.json"]
 
 
 @pytest.mark.parametrize(("kind", "name"), [(JOB, "m-v1-a1"), (CONFIG_MAP, "m-v1-task")], ids=["job", "task"])

@@ -119,3 +119,14 @@ def test_what_is_no_longer_needed_is_forgotten(tmp_path: Path) -> None:
     found.forget_all_but({CANARY})
     assert set(found.versions) == {CANARY}
     assert np.array_equal(found.live_score, answered, equal_nan=True)
+
+
+def test_what_a_version_refused_to_score_is_no_prediction(tmp_path: Path) -> None:
+    found = Predictions(random_predictions(3, tmp_path).history, DELAY)
+    scored = found.begin(STABLE, 2)
+    scored.scores[:] = 0.6
+    scored.scores[[0, 5]] = np.nan
+    found.record(STABLE, np.arange(2, 12), LIVE)
+    assert np.flatnonzero(scored.track != LIVE)[:2].tolist() == [0, 5]
+    assert np.flatnonzero(found.live_version == 0).tolist() == [3, 4, 5, 6, 8, 9, 10, 11]
+    assert not np.isnan(found.live_score[found.live_version == 0]).any()

@@ -14,7 +14,7 @@ from tests.unit.trainer.workbench import Bench
 from perennial.adapters.cluster import MODEL_DEPLOYMENT, SECRET
 from perennial.adapters.store.schema import reports_table
 from perennial.adapters.store.trainings import read_training_seconds
-from perennial.replay.scenario import read_scenario
+from perennial.replay.scenario import ScenarioError, read_scenario
 
 
 def write(path: Path, *documents: dict[str, Any]) -> Path:
@@ -105,6 +105,27 @@ def test_quick_trainings_have_fewer_and_bolder_rounds(
     found = read_scenario([write(tmp_path / "book.yaml", model, POLICY)], speed_up=5)
     [body] = [body for kind, body in found.objects if kind is MODEL_DEPLOYMENT]
     assert body["spec"]["algorithm"]["parameters"] == pytest.approx(quick)
+
+
+@pytest.mark.parametrize(
+    ("given", "quick"),
+    [({"max_steps": 40, "input_size": 8}, {"max_steps": 8, "input_size": 8}), ({}, {"max_steps": 100})],
+)
+def test_quick_trainings_of_a_network_have_fewer_steps(
+    tmp_path: Path, given: dict[str, Any], quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perennial.replay.scenario.find_spec", lambda _: object())
+    model = {**MODEL, "spec": {**MODEL["spec"], "algorithm": {"name": "nhits", "parameters": given}}}
+    found = read_scenario([write(tmp_path / "book.yaml", model, POLICY)], speed_up=5)
+    [body] = [body for kind, body in found.objects if kind is MODEL_DEPLOYMENT]
+    assert body["spec"]["algorithm"]["parameters"] == quick
+
+
+def test_a_network_is_replayed_where_it_can_be_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perennial.replay.scenario.find_spec", lambda _: None)
+    model = {**MODEL, "spec": {**MODEL["spec"], "algorithm": {"name": "patchtst"}}}
+    with pytest.raises(ScenarioError, match=r"patchtst: a replay trains where it runs, .*'perennial\[replay,neural\]'"):
+        read_scenario([write(tmp_path / "book.yaml", model, POLICY)])
 
 
 def test_recorded_trainings_are_read_by_model(tmp_path: Path) -> None:

@@ -153,10 +153,10 @@ class Broken:
     def __init__(self, score: float | None) -> None:
         self._score = score
 
-    def score(self, rows: Matrix) -> Matrix:
+    def score(self, rows: Matrix, _: None) -> tuple[Matrix, None]:
         if self._score is None:
             raise OSError("secret detail")
-        return np.full(len(rows), self._score)
+        return np.full(len(rows), self._score), None
 
 
 @pytest.mark.parametrize("score", [float("nan"), 1.5, -0.1, float("inf")])

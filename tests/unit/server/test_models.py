@@ -16,7 +16,8 @@ WITH_GAPS = np.where(np.random.default_rng(1).random(ROWS.shape) < 0.2, np.nan, 
 
 
 def load(directory: Path, digest: str) -> Model:
-    return load_model(directory, verify_artifact(directory, digest))
+    (model,) = load_model(directory, verify_artifact(directory, digest)).members
+    return model
 
 
 @pytest.mark.parametrize("rows", [1, 100, 400])
@@ -97,6 +98,8 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path, algorithm: str,
 
 
 def test_an_algorithm_that_is_not_served_here_is_named(tmp_path: Path) -> None:
-    manifest = verify_artifact(tmp_path, write_artifact(tmp_path)).model_copy(update={"algorithm": "nhits"})
-    with pytest.raises(ArtifactError, match="'nhits' cannot be served by this image: it serves lightgbm, xgboost"):
+    manifest = verify_artifact(tmp_path, write_artifact(tmp_path)).model_copy(update={"algorithm": "prophet"})
+    with pytest.raises(
+        ArtifactError, match="'prophet' cannot be served by this image: it serves lightgbm, nhits, patchtst, xgboost"
+    ):
         load_model(tmp_path, manifest)

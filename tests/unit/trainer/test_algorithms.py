@@ -52,7 +52,7 @@ def test_scores_are_probabilities_that_know_something(name: AlgorithmName) -> No
 
 def test_a_saved_model_scores_as_the_trained_one(name: AlgorithmName, tmp_path: Path) -> None:
     model = train(name, stop=labelled(200, seed=2), early_stopping_rounds=3)
-    loaded = find_algorithm(name).load(tmp_path, manifest(name, model.save(tmp_path)), threads=1)
+    loaded = find_algorithm(name).load(tmp_path, manifest(name, model.save(tmp_path)[0]), threads=1)
     features = labelled(300, seed=4).features
     assert (loaded.score(features) == model.score(features)).all()
     assert loaded.rounds == model.rounds
@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_file(name: AlgorithmName, threads: int, tm
         folder.mkdir()
         more: dict[str, Any] = {"bagging_freq": 1} if name == "lightgbm" else {}
         model = train(name, threads=threads, subsample=0.7, **more)
-        texts.append((folder / model.save(folder)).read_bytes())
+        texts.append((folder / model.save(folder)[0]).read_bytes())
     assert texts[0] == texts[1]
 
 
@@ -128,7 +128,7 @@ def test_a_file_that_is_no_model_is_refused(name: AlgorithmName, tmp_path: Path)
 
 
 def test_a_model_of_other_features_than_its_manifest_names_is_refused(name: AlgorithmName, tmp_path: Path) -> None:
-    file = train(name).save(tmp_path)
+    (file,) = train(name).save(tmp_path)
     with pytest.raises(TaskWrong, match="takes 3 features, its manifest names 4"):
         find_algorithm(name).load(tmp_path, manifest(name, file, features=4), threads=1)
 

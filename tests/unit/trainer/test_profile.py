@@ -108,3 +108,14 @@ def test_scores_know_how_often_they_came_true() -> None:
 
 def test_scores_that_are_no_numbers_have_no_profile() -> None:
     assert profile_scores(np.arange(2), np.array([0.5, np.nan]), np.array([0.0, 1.0])) is None
+
+
+def test_few_distinct_scores_leave_no_bin_empty() -> None:
+    scores = np.repeat([0.2, 0.4, 0.6, 0.8], [6, 7, 1, 6]).astype(float)
+    profile = profile_scores(np.arange(20) * 1_000_000, scores, (scores > 0.5).astype(float))
+    assert profile is not None
+    assert min(profile.shares) > 0
+    assert np.isfinite(profile.mean_scores).all()
+    assert sum(share * mean for share, mean in zip(profile.shares, profile.mean_scores, strict=True)) == pytest.approx(
+        scores.mean(), rel=1e-5
+    )

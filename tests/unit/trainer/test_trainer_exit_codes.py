@@ -1,6 +1,7 @@
 """`perennial-train` from outside: exit code and one line for whatever is wrong, and a log that people can read."""
 
 import logging
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,6 @@ from perennial_trainer.main import main
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
-        ({"algorithm": {"name": "nhits"}}, 2, "algorithm.name: nhits is not implemented yet; use lightgbm or xgboost"),
-        ({"algorithm": {"name": "patchtst"}}, 2, "algorithm.name: patchtst is not implemented yet"),
         ({"evaluation": {"metric": {"type": "Composite"}}}, 2, "Composite is not implemented yet"),
         ({"algorithm": {"name": "xgboost", "parameters": {"depth": 1}}}, 2, "XGBoost does not know or use depth"),
         ({"samples": {"label_delay": "5h", "features": ["gone"]}}, 2, "table samples: column gone is missing"),
@@ -37,6 +36,20 @@ def test_what_is_wrong_is_said_in_one_line_with_an_exit_code(
     assert capsys.readouterr().err == f"{summary.error}\n"
     assert not loaded.sql("SELECT * FROM model_reports")
     assert not loaded.artifacts.exists()
+
+
+@pytest.mark.parametrize("name", ["nhits", "patchtst"])
+def test_an_image_without_torch_says_which_one_has_it(
+    loaded: Bench, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "perennial_trainer.neural.training", raising=False)
+    monkeypatch.setitem(sys.modules, "neuralforecast", None)
+    code, summary = run(loaded, loaded.task(algorithm={"name": name}))
+    assert code == 2
+    assert summary.error == (
+        f"algorithm.name: {name} needs neuralforecast, which this image does not have; "
+        "use the image trainer-neural (training.image, or the operator's neural trainer image)"
+    )
 
 
 @pytest.mark.parametrize(

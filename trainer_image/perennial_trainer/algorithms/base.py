@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 from perennial_contract.boosting import DEFAULT_ROUNDS, ROUNDS_NAMES
 from perennial_contract.report import Manifest
+from perennial_trainer.checkpoints import Checkpoints
 from perennial_trainer.errors import TaskWrong
 from perennial_trainer.progress import ReportRound
 from perennial_trainer.reading import FloatArray
+from perennial_trainer.sequences import Faults, Past
 
 DEFAULT_STOPPING_ROUNDS = 50
 
@@ -20,6 +23,12 @@ class Labelled:
 
     features: FloatArray
     target: FloatArray
+    past: Past | None = None
+    """Where the rows stand in their series; given to algorithms that look back."""
+
+
+class ColdStart(Exception):  # noqa: N818 - what there has to be instead
+    """A training cannot begin from this model. One line that says why."""
 
 
 class Model(Protocol):
@@ -27,20 +36,57 @@ class Model(Protocol):
 
     @property
     def rounds(self) -> int:
-        """Boosting rounds kept."""
+        """Boosting rounds, or steps, kept."""
         ...
 
-    def score(self, features: FloatArray) -> FloatArray:
-        """P(target = 1) of each row, as any process that loads the saved file would say it."""
+    @property
+    def label_delay(self) -> timedelta | None:
+        """How young an outcome it never sees; None where a score needs the scored row alone."""
         ...
 
-    def save(self, directory: Path) -> str:
-        """Writes the model's one file and returns its name."""
+    def score(self, features: FloatArray, past: Past | None = None) -> FloatArray:
+        """P(target = 1) of each row, as any process that loads the saved files would say it."""
         ...
+
+    def faults(self, past: Past) -> Faults:
+        """Rows that it cannot score; none for a model that does not look back."""
+        ...
+
+    def parity(self, past: Past) -> float | None:
+        """How far the saved model's scores are from the library's own at most; None where the library itself scores."""
+        ...
+
+    def save(self, directory: Path, member: int = 1) -> tuple[str, ...]:
+        """Writes the files of one member of an ensemble and returns their names, the model's own first."""
+        ...
+
+
+class RowModel:
+    """What models of single rows have in common: no past, and the library that trained them scores."""
+
+    label_delay = None
+
+    def faults(self, past: Past) -> Faults:
+        """See `Model.faults`."""
+        return {}
+
+    def parity(self, past: Past) -> float | None:
+        """See `Model.parity`."""
+        return None
 
 
 class Algorithm(Protocol):
     """A library. Its module is the implementation. The same arguments give the same model."""
+
+    @property
+    def LOOKS_BACK(self) -> bool:  # noqa: N802 - a constant of its module
+        """Whether its models need the rows before the scored one."""
+        ...
+
+    @property
+    def VARIED(self) -> Mapping[tuple[str, ...], Any]:  # noqa: N802
+        """Defaults of an ensemble's members, under all their names: what is not drawn is the same for every seed."""
+        ...
 
     def train(
         self,
@@ -51,16 +97,30 @@ class Algorithm(Protocol):
         seed: int,
         threads: int,
         progress: ReportRound | None = None,
+        start: Model | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> Model:
         """A model of ``fit``; ``stop`` decides the number of rounds where it is given.
 
+        Args:
+            fit: rows to learn from.
+            stop: rows for early stopping.
+            parameters: the task's.
+            seed: of everything random.
+            threads: at most so many.
+            progress: is told of rounds.
+            start: a model of this library to begin from.
+            checkpoints: where a training that takes long keeps what it needs to go on after an interruption.
+
         Raises:
             TaskWrong: a parameter is unknown to the library, or impossible.
+            NotEnoughData: too few rows have the history that the parameters ask for.
+            ColdStart: ``start`` is no beginning for these rows and parameters.
         """
         ...
 
     def load(self, directory: Path, manifest: Manifest, threads: int) -> Model:
-        """The model of a verified artifact.
+        """The model in the manifest's ``model_file`` of a verified artifact.
 
         Raises:
             TaskWrong: the file is intact but no model of this library.
@@ -105,6 +165,12 @@ def read_settings(parameters: Mapping[str, Any], *, objectives: Iterable[str], o
     rounds = _take(rest, ROUNDS_NAMES, DEFAULT_ROUNDS, minimum=1)
     stopping = _take(rest, ("early_stopping_rounds", "early_stopping_round"), DEFAULT_STOPPING_ROUNDS, minimum=0)
     return Settings(rounds, stopping, rest)
+
+
+def member_name(file: str, member: int) -> str:
+    """``model.ubj`` of the third member: ``model-3.ubj``."""
+    stem, dot, suffix = file.partition(".")
+    return file if member == 1 else f"{stem}-{member}{dot}{suffix}"
 
 
 def with_defaults(parameters: Mapping[str, Any], defaults: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:

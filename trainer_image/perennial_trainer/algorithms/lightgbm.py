@@ -10,10 +10,27 @@ import numpy as np
 
 from perennial_contract.boosting import DEFAULT_LEARNING_RATE
 from perennial_contract.report import Manifest
-from perennial_trainer.algorithms.base import Labelled, read_settings, with_defaults
+from perennial_trainer.algorithms.base import (
+    ColdStart,
+    Labelled,
+    Model,
+    RowModel,
+    member_name,
+    read_settings,
+    with_defaults,
+)
+from perennial_trainer.checkpoints import Checkpoints
 from perennial_trainer.errors import TaskWrong
 from perennial_trainer.progress import ReportRound, log
 from perennial_trainer.reading import FloatArray
+from perennial_trainer.sequences import Past
+
+LOOKS_BACK = False
+VARIED = {
+    ("bagging_fraction", "subsample", "sub_row", "bagging"): 0.8,
+    ("bagging_freq", "subsample_freq"): 1,
+    ("feature_fraction", "sub_feature", "colsample_bytree"): 0.8,
+}
 
 MODEL_FILE = "model.txt"
 _OBJECTIVES = ("binary", "cross_entropy", "xentropy")
@@ -34,22 +51,23 @@ _OF_NO_ACCOUNT = "No further splits"
 
 
 @dataclass(frozen=True)
-class LightGBMModel:
+class LightGBMModel(RowModel):
     """A booster and the threads it scores with."""
 
     booster: lgb.Booster
     rounds: int
     threads: int
 
-    def score(self, features: FloatArray) -> FloatArray:
+    def score(self, features: FloatArray, past: Past | None = None) -> FloatArray:
         """P(target = 1), shape (n,)."""
         scores = self.booster.predict(features, num_iteration=self.rounds, num_threads=self.threads)
         return np.asarray(scores, dtype=np.float64)
 
-    def save(self, directory: Path) -> str:
+    def save(self, directory: Path, member: int = 1) -> tuple[str, ...]:
         """Writes ``model.txt``."""
-        self.booster.save_model(directory / MODEL_FILE, num_iteration=self.rounds)
-        return MODEL_FILE
+        name = member_name(MODEL_FILE, member)
+        self.booster.save_model(directory / name, num_iteration=self.rounds)
+        return (name,)
 
 
 class _Listener:
@@ -79,8 +97,11 @@ def train(
     seed: int,
     threads: int,
     progress: ReportRound | None = None,
+    start: Model | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> LightGBMModel:
-    """See `Algorithm.train`."""
+    """See `Algorithm.train`: rounds come on top of those of ``start``."""
+    begin = _begin(start)
     settings = read_settings(parameters, objectives=_OBJECTIVES, owned=_OWNED)
     chosen = {**with_defaults(settings.parameters, _DEFAULTS), "seed": seed, "num_threads": threads}
     chosen.pop("verbose", None)
@@ -91,13 +112,16 @@ def train(
     lgb.register_logger(listener)
     stopping = settings.stopping_rounds if stop is not None else 0
     try:
-        training = lgb.Dataset(fit.features, fit.target, params=chosen).construct()
+        # What an earlier model says of the rows is computed from the rows themselves.
+        training = lgb.Dataset(fit.features, fit.target, params=chosen, free_raw_data=begin is None).construct()
         _refuse_unknown(listener)
         valid = training if stop is None else training.create_valid(stop.features, stop.target)
         callbacks = [_show(progress, settings.rounds)] if progress is not None else []
         if stopping:
             callbacks.append(lgb.early_stopping(stopping, verbose=False))
-        booster = lgb.train(chosen, training, settings.rounds, valid_sets=[valid], callbacks=callbacks)
+        booster = lgb.train(
+            chosen, training, settings.rounds, valid_sets=[valid], callbacks=callbacks, init_model=begin
+        )
     except (lgb.basic.LightGBMError, ValueError, TypeError) as error:
         raise TaskWrong(f"algorithm.parameters: {' '.join(str(error).split())}") from None
     _refuse_unknown(listener)
@@ -123,11 +147,19 @@ def versions() -> dict[str, str]:
     return {"lightgbm": lgb.__version__}
 
 
+def _begin(start: Model | None) -> lgb.Booster | None:
+    if start is None:
+        return None
+    if not isinstance(start, LightGBMModel):
+        raise ColdStart("it is no model of LightGBM")
+    return start.booster
+
+
 def _show(progress: ReportRound, rounds: int) -> Any:
     def after_iteration(env: lgb.callback.CallbackEnv) -> None:
         if env.evaluation_result_list:
             _, metric, value, *_ = env.evaluation_result_list[-1]
-            progress(env.iteration + 1, rounds, metric, value)
+            progress(env.iteration - env.begin_iteration + 1, rounds, metric, value)
 
     return after_iteration
 

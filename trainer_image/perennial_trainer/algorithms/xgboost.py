@@ -13,10 +13,24 @@ import xgboost as xgb
 
 from perennial_contract.boosting import DEFAULT_LEARNING_RATE
 from perennial_contract.report import Manifest
-from perennial_trainer.algorithms.base import Labelled, Settings, read_settings, with_defaults
+from perennial_trainer.algorithms.base import (
+    ColdStart,
+    Labelled,
+    Model,
+    RowModel,
+    Settings,
+    member_name,
+    read_settings,
+    with_defaults,
+)
+from perennial_trainer.checkpoints import Checkpoints
 from perennial_trainer.errors import TaskWrong
 from perennial_trainer.progress import ReportRound
 from perennial_trainer.reading import FloatArray
+from perennial_trainer.sequences import Past
+
+LOOKS_BACK = False
+VARIED = {("subsample",): 0.8, ("colsample_bytree",): 0.8}
 
 MODEL_FILE = "model.ubj"
 _OBJECTIVES = ("binary:logistic",)
@@ -31,38 +45,40 @@ _DEFAULTS = {
 
 
 @dataclass(frozen=True)
-class XGBoostModel:
+class XGBoostModel(RowModel):
     """A booster cut to its best round, so that no reader has to know which that was."""
 
     booster: xgb.Booster
     rounds: int
 
-    def score(self, features: FloatArray) -> FloatArray:
+    def score(self, features: FloatArray, past: Past | None = None) -> FloatArray:
         """P(target = 1), shape (n,)."""
         return np.asarray(self.booster.inplace_predict(features), dtype=np.float64)
 
-    def save(self, directory: Path) -> str:
+    def save(self, directory: Path, member: int = 1) -> tuple[str, ...]:
         """Writes ``model.ubj``."""
-        self.booster.save_model(directory / MODEL_FILE)
-        return MODEL_FILE
+        name = member_name(MODEL_FILE, member)
+        self.booster.save_model(directory / name)
+        return (name,)
 
 
 class _Progress(xgb.callback.TrainingCallback):
     """Passes rounds on, and stops as soon as XGBoost has said that it does not know a parameter."""
 
     def __init__(self, report: ReportRound | None, rounds: int, said: list[warnings.WarningMessage]) -> None:
-        self._report, self._rounds, self._said = report, rounds, said
+        self._report, self._rounds, self._said, self._done = report, rounds, said, 0
 
     def after_iteration(
         self, model: xgb.Booster, epoch: int, evals_log: xgb.callback.TrainingCallback.EvalsLog
     ) -> bool:
         """Called by XGBoost after each round; True would end the training."""
-        if epoch == 0:
+        self._done += 1
+        if self._done == 1:
             _refuse_unknown(self._said)
         if self._report is not None and evals_log:
             metric, values = list(list(evals_log.values())[-1].items())[-1]
             last = values[-1]
-            self._report(epoch + 1, self._rounds, metric, last[0] if isinstance(last, tuple) else last)
+            self._report(self._done, self._rounds, metric, last[0] if isinstance(last, tuple) else last)
         return False
 
 
@@ -74,21 +90,36 @@ def train(
     seed: int,
     threads: int,
     progress: ReportRound | None = None,
+    start: Model | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> XGBoostModel:
-    """See `Algorithm.train`."""
+    """See `Algorithm.train`: rounds come on top of those of ``start``."""
     settings = read_settings(parameters, objectives=_OBJECTIVES, owned=_OWNED)
     chosen = {**with_defaults(settings.parameters, _DEFAULTS), "seed": seed, "nthread": threads}
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            booster = _boost(fit, stop, settings, chosen, _Progress(progress, settings.rounds, said))
+            booster = _boost(fit, stop, settings, chosen, _Progress(progress, settings.rounds, said), _begin(start))
         except (xgb.core.XGBoostError, ValueError, TypeError) as error:
             raise TaskWrong(f"algorithm.parameters: {_reason(error)}") from None
     return XGBoostModel(booster, booster.num_boosted_rounds())
 
 
+def _begin(start: Model | None) -> xgb.Booster | None:
+    if start is None:
+        return None
+    if not isinstance(start, XGBoostModel):
+        raise ColdStart("it is no model of XGBoost")
+    return start.booster
+
+
 def _boost(
-    fit: Labelled, stop: Labelled | None, settings: Settings, parameters: dict[str, Any], progress: _Progress
+    fit: Labelled,
+    stop: Labelled | None,
+    settings: Settings,
+    parameters: dict[str, Any],
+    progress: _Progress,
+    start: xgb.Booster | None,
 ) -> xgb.Booster:
     make = _matrix_maker(parameters)
     training = make(fit, None)
@@ -102,6 +133,7 @@ def _boost(
         early_stopping_rounds=stopping or None,
         verbose_eval=False,
         callbacks=[progress],
+        xgb_model=start,
     )
     if stopping and parameters.get("booster") != "gblinear":
         return booster[: booster.best_iteration + 1]

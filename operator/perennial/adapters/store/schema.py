@@ -77,6 +77,8 @@ def _samples_table(name: str, features: tuple[str, ...]) -> Table:
     )
     # Training reads a range of time; counting samples and outcomes never has to touch the wide rows.
     Index(_index_name(name, "at"), table.c.at, postgresql_include=["target", "resolved_at"])
+    # A server whose model looks back reads the newest rows of one series.
+    Index(_index_name(name, "series_at"), table.c.series, table.c.at)
     return table
 
 
