@@ -98,7 +98,8 @@ async def _reconcile(context: Context, model: Model) -> timedelta | None:
     if feasible is not None:  # what was not written was not seen
         context.monitored[model.uid] = now
     await context.tell(MODEL_DEPLOYMENT, written, store_transitions(model.status.conditions, status.conditions))
-    await context.tell(MODEL_DEPLOYMENT, written, drift_transitions(model.status, status))
+    # as it was kept: where the API server cuts a field off, nothing has changed
+    await context.tell(MODEL_DEPLOYMENT, written, drift_transitions(model.status, parse_model(written).status))
     await context.tell(MODEL_DEPLOYMENT, written, regime_transitions(model.status.regime, status.regime))
     await _tell(context, model, written, decision, versions)
     context.metrics.show_model(model.namespace, model.name, status)
