@@ -4,19 +4,19 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
 
 from perennial_contract.report import Manifest
+from perennial_contract.samples import Dtype
 from perennial_contract.serving import ServerConfig
 from perennial_server.errors import ConfigError, RequestError
 from perennial_server.models import Matrix
 from perennial_server.tensors import Tensor, read_feature, read_rows, read_texts, read_times
 
 T = TypeVar("T")
-Dtype = Literal["float64", "float32", "int64", "bool"]
 
 ROWS_TENSOR = "features"
 ID_TENSOR, SERIES_TENSOR, TIME_TENSOR = "sample_id", "series", "at"

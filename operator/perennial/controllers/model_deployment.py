@@ -189,7 +189,7 @@ async def _with_monitors(
     stable = versions.get(status.stable.version) if status.stable else None
     health = await observe_health(context, looked, stable, store, now)
     drift = await observe_drift(context, model, stable, store)
-    regime = await observe_regime(context, looked, store, versions, now)
+    regime = await observe_regime(context, looked, stable, store, now)
     feasible = await observe_feasible(context, model, store, health, now)
     return status.model_copy(update={"health": health, "drift": drift, "regime": regime}), feasible
 
