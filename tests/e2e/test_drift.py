@@ -61,6 +61,6 @@ async def _until_drift(scene: Scene, *states: str) -> Object:
 async def _until_planned(scene: Scene) -> Object:
     async def look() -> Object | None:
         jobs = (await scene.policy())["status"].get("plan", {}).get("jobs", [])
-        return jobs[0] if [job["model"] for job in jobs] == ["m"] else None
+        return next((job for job in jobs if job["trigger"] == "Drift"), None)
 
-    return await scene.until("a job is planned", look)
+    return await scene.until("a job for drift is planned", look)

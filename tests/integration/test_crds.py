@@ -158,8 +158,8 @@ def test_a_status_comes_back_as_it_was_written(cluster: Cluster, namespace: str,
         (
             "ModelDeployment",
             "mdep",
-            "NAME PHASE STABLE CANARY WEIGHT HEALTH WIN RATE READY AGE",
-            "btc Canary btc-v1 btc-v2 0.1 Degraded 0.456789 True",
+            "NAME PHASE STABLE CANARY WEIGHT HEALTH DRIFT WIN RATE READY AGE",
+            "btc Canary btc-v1 btc-v2 0.1 Degraded Suspected 0.456789 True",
         ),
         (
             "RetrainPolicy",

@@ -142,7 +142,7 @@ def test_a_parquet_file_gives_the_same_report(told: tuple[Report, str, Path], tm
 
 
 def test_two_policies_are_held_side_by_side(told: tuple[Report, str, Path], tmp_path: Path) -> None:
-    never = write_files(tmp_path, policy={"triggers": {"schedule": {"every": "3000d"}}})
+    never = write_files(tmp_path, policy={"limits": {"cooldown": "3000d"}})
     both, _ = run([told[2], never], told[1], tmp_path / "work")
     assert both.comparison is not None
     [model] = both.comparison.models

@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from perennial_contract.base import Document
-from perennial_contract.samples import Identifier
+from perennial_contract.samples import Dtype, Identifier
 
-Dtype = Literal["float64", "float32", "int64", "bool"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import AwareDatetime, Field
 
 from perennial_contract.base import Document
+from perennial_contract.samples import Dtype
 from perennial_contract.task import AlgorithmName, ArtifactRef
 
 MANIFEST_FILE = "manifest.json"
@@ -16,7 +17,7 @@ class Feature(Document):
     """A feature column and its type in the model's own table of inputs."""
 
     name: str
-    dtype: Literal["float64", "float32", "int64", "bool"] = "float64"
+    dtype: Dtype = "float64"
 
 
 class ModelScore(Document):

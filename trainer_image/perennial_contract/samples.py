@@ -21,6 +21,8 @@ REPORT_COLUMNS = ("version", "model", "created_at", "digest", "manifest", "repor
 RESERVED_COLUMNS = frozenset(SAMPLE_COLUMNS)
 
 Track = Literal["live", "shadow"]
+Dtype = Literal["float64", "float32", "int64", "bool"]
+"""Of a feature, in the model's own table of inputs."""
 
 
 class Decision(Document):

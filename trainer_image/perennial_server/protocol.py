@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
 
 from perennial_contract.report import Manifest
+from perennial_contract.samples import Dtype
 from perennial_contract.sequence import Sequence as Window
 from perennial_contract.serving import ServerConfig
 from perennial_server.errors import ConfigError, RequestError
@@ -19,7 +20,6 @@ from perennial_server.tensors import Tensor, read_feature, read_rows, read_texts
 from perennial_server.windows import History
 
 T = TypeVar("T")
-Dtype = Literal["float64", "float32", "int64", "bool"]
 
 ROWS_TENSOR = "features"
 SPREAD = "score_spread"

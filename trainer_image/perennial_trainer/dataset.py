@@ -3,14 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
 from perennial_contract.report import Feature
-from perennial_contract.samples import RESERVED_COLUMNS, SAMPLE_COLUMNS
+from perennial_contract.samples import RESERVED_COLUMNS, SAMPLE_COLUMNS, Dtype
 from perennial_contract.task import TrainingTask
 from perennial_trainer.errors import NotEnoughData, TaskWrong
 from perennial_trainer.instants import to_micros
@@ -18,8 +17,6 @@ from perennial_trainer.progress import Throttle, log
 from perennial_trainer.reading import BoolArray, FloatArray, IntArray
 from perennial_trainer.sequences import Past, Sequences
 from perennial_trainer.sources import Source, Types
-
-Dtype = Literal["float64", "float32", "int64", "bool"]
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,6 @@ def profile_scores(at: IntArray, scores: FloatArray, target: FloatArray) -> Scor
     if not len(scores) or not np.isfinite(scores).all():
         return None
     edges = _quantile_edges(scores)
-    # Among few distinct scores a quantile may lie between two neighbours, and nothing above it: no bin without rows.
-    edges = edges[np.bincount(np.searchsorted(edges, scores, side="right"), minlength=len(edges) + 1)[1:] > 0]
     codes = np.searchsorted(edges, scores, side="right")
     rows = np.bincount(codes, minlength=len(edges) + 1)
     histogram = _histogram(bucket_rows(at), codes, edges)

@@ -24,8 +24,8 @@ from perennial_trainer.errors import TaskWrong
 from perennial_trainer.instants import to_micros
 from perennial_trainer.reading import Chunk, FloatArray, IntArray
 from perennial_trainer.reports import ReportRow
-from perennial_trainer.series import Series, average
 from perennial_trainer.sequences import Past, Sequences
+from perennial_trainer.series import Series, average
 
 _FEATURE_TYPES: Mapping[str, TypeEngine[Any]] = {
     "float64": sa.Double(),

@@ -32,7 +32,7 @@ class CusumStatus(Status):
     threshold: float | None = None
     """At it the win rate counts as fallen."""
     since: Time
-    """When the value was last 0: the next look goes on from here."""
+    """Until then the value was 0: the next look goes on from here."""
 
 
 class EarlyEstimate(Status):

@@ -14,7 +14,7 @@ from perennial.controllers.profiles import observe_profile
 from perennial.domain.blocks import health_block_seconds, pair_block_seconds
 from perennial.domain.canary import CanaryLook
 from perennial.domain.canary_evidence import decide_evidence
-from perennial.domain.cusum import MOST_WINDOWS, cusum_start, kept_cursor
+from perennial.domain.cusum import cusum_start, kept_cursor
 from perennial.domain.early_estimate import estimate_early
 from perennial.domain.evidence import PairLook, StoreError, StoreMisconfigured
 from perennial.domain.feasibility import Feasibility, decide_feasible
@@ -167,7 +167,7 @@ async def observe_health(
                 version=stable.uid,
                 since=since,
                 until=now,
-                block_seconds=health_block_seconds(spec.samples.label_delay, MOST_WINDOWS * spec.health.window),
+                block_seconds=health_block_seconds(spec.samples.label_delay, spec.health.window),
                 blocks_since=sum_start,
             )
             early = estimate_early(spec.decision, look.bins, await _score_profile(context, state.store, version))

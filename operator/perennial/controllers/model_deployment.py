@@ -98,7 +98,8 @@ async def _reconcile(context: Context, model: Model) -> timedelta | None:
     if feasible is not None:  # what was not written was not seen
         context.monitored[model.uid] = now
     await context.tell(MODEL_DEPLOYMENT, written, store_transitions(model.status.conditions, status.conditions))
-    await context.tell(MODEL_DEPLOYMENT, written, drift_transitions(model.status, status))
+    # as it was kept: where the API server cuts a field off, nothing has changed
+    await context.tell(MODEL_DEPLOYMENT, written, drift_transitions(model.status, parse_model(written).status))
     await context.tell(MODEL_DEPLOYMENT, written, regime_transitions(model.status.regime, status.regime))
     await _tell(context, model, written, decision, versions)
     context.metrics.show_model(model.namespace, model.name, status)
@@ -188,7 +189,7 @@ async def _with_monitors(
     stable = versions.get(status.stable.version) if status.stable else None
     health = await observe_health(context, looked, stable, store, now)
     drift = await observe_drift(context, model, stable, store)
-    regime = await observe_regime(context, looked, store, versions, now)
+    regime = await observe_regime(context, looked, stable, store, now)
     feasible = await observe_feasible(context, model, store, health, now)
     return status.model_copy(update={"health": health, "drift": drift, "regime": regime}), feasible
 

@@ -20,7 +20,7 @@ _SAID: Mapping[str, ConditionStatus] = {"AsTrained": "False", "Changed": "True",
 
 
 async def observe_regime(
-    context: Context, model: Model, state: StoreState, versions: Mapping[str, Version], now: datetime
+    context: Context, model: Model, version: Version | None, state: StoreState, now: datetime
 ) -> RegimeStatus | None:
     """Which regime the series is in; None without a stable version, or where regimes are off."""
     spec, stable, previous = model.spec, model.status.stable, model.status.regime
@@ -28,8 +28,8 @@ async def observe_regime(
         return None
     profile, look = None, None
     try:
-        if state.store is not None and stable.version in versions:
-            profile = await observe_profile(context, state.store, versions[stable.version])
+        if state.store is not None and version is not None:
+            profile = await observe_profile(context, state.store, version)
         if state.store is not None:
             regime, contract = spec.regime, spec.samples.contract
             look = await state.store.observe_series(contract, regime.column, until=now, limit=regime.lookback)

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from perennial.domain.evidence import ReportRow
 from perennial.domain.version import Trained, Untrusted
+from perennial_contract.profile import ReferenceProfile
 from perennial_contract.report import PROFILE_FILE, REPORT_FILE, Feature, Manifest, TrainingReport
 from perennial_contract.task import ArtifactRef
 
@@ -59,5 +60,22 @@ def read_features(row: ReportRow | None, artifact: ArtifactRef) -> tuple[Feature
         return None
     try:
         return Manifest.model_validate_json(row.manifest).features
+    except ValidationError:
+        return None
+
+
+def read_profile(row: ReportRow, digest: str) -> ReferenceProfile | None:
+    """The row's profile, when the manifest has the artifact's digest and, where it lists a profile, lists this one.
+
+    A model that was brought may come without a profile: the trainer then writes one of the rows here, which no manifest
+    lists.
+    """
+    if _digest(row.manifest) != digest:
+        return None
+    try:
+        listed = {file.name: file.digest for file in Manifest.model_validate_json(row.manifest).files}
+        if listed.get(PROFILE_FILE, _digest(row.profile)) != _digest(row.profile):
+            return None
+        return ReferenceProfile.model_validate_json(row.profile)
     except ValidationError:
         return None

@@ -10,17 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
 MOST_BLOCKS = 200_000
-"""A look returns no more rows than this, however short the labels are."""
+"""A look returns no more rows than this a window, however short the labels are."""
 CONFIDENCE = 0.95
 """One-sided, of every monitor's bound."""
 
 
-def health_block_seconds(label_delay: timedelta, longest: timedelta) -> int:
+def health_block_seconds(label_delay: timedelta, window: timedelta) -> int:
     """labelDelay: so long that outcomes are shared with the neighbouring block alone, and the shortest that is.
 
     A look makes them twice as long where one would hold several timestamps: fewer, and more nearly independent.
     """
-    return max(1, ceil(label_delay.total_seconds()), ceil(longest.total_seconds() / MOST_BLOCKS))
+    return max(1, ceil(label_delay.total_seconds()), ceil(window.total_seconds() / MOST_BLOCKS))
 
 
 def pair_block_seconds(label_delay: timedelta, max_duration: timedelta) -> int:

@@ -34,7 +34,7 @@ class Cusum:
     value: float
     threshold: float
     since: datetime
-    """The end of the block after which it was last 0: the change, if there is one, came then."""
+    """Begin of the first block that it rests on, before which it was 0: a change, if there is one, came then."""
     acted: int
     """Outcomes since then."""
     wins: int
@@ -125,8 +125,9 @@ def decide_cusum(
     weight, most = loss_weight(min_win_rate) / max(1.0, design_effect), CAP * threshold
     value, acted, wins = 0.0, 0, 0
     for block in _whole_blocks(look):
-        if not since <= block.block < first_open:
+        if not since <= block.block < first_open or not block.acted:
             continue
+        since = since if acted else block.block
         value = min(most, value + weight * (min_win_rate * block.acted - block.wins))
         acted, wins = acted + block.acted, wins + block.wins
         if value < ROUNDING:

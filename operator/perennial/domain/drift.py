@@ -34,7 +34,7 @@ def decide_drift(
 
     `Drifting`: the same feature (or the scores) in all of the windows; `Suspected`: in the newest alone.
     """
-    seen = DriftStatus(version=version, window_from=span.start_of(span.first + span.count - 1), window_until=span.until)
+    seen = _blank(span, version)
     if profile is None:
         return _unknown(seen, "NoProfile", f"{version} has no reference profile: the next version will have one")
     windows = {window.number: window for window in look.windows}
@@ -44,12 +44,13 @@ def decide_drift(
         problem = _unusable(spec, profile, span, number, windows.get(number))
         if problem is None:
             findings = judge_window(spec.threshold, level_of(spec), profile, windows[number])
-            judged.append(findings)
-            problem = None if findings.judged else _too_dependent(findings)
-        if problem is not None:
-            if number == numbers[0]:
-                return _unknown(seen, *problem)
-            break
+            if findings.judged:
+                judged.append(findings)
+                continue
+            problem = _too_dependent(findings)
+        if number == numbers[0]:
+            return _unknown(seen, *problem)
+        break
     return _conclude(spec, seen, judged, windows[numbers[0]].rows)
 
 
@@ -124,8 +125,12 @@ def _figures(findings: Sequence[Finding]) -> str:
 
 def drift_unavailable(span: Span, version: str) -> DriftStatus:
     """What is known while the store does not answer."""
-    seen = DriftStatus(version=version, window_from=span.start_of(span.first + span.count - 1), window_until=span.until)
-    return _unknown(seen, "StoreUnavailable", "the sample store does not answer: nothing is known")
+    return _unknown(_blank(span, version), "StoreUnavailable", "the sample store does not answer: nothing is known")
+
+
+def _blank(span: Span, version: str) -> DriftStatus:
+    newest = span.start_of(span.first + span.count - 1)
+    return DriftStatus(version=version, window_from=newest, window_until=span.until)
 
 
 def _unknown(seen: DriftStatus, reason: str, message: str) -> DriftStatus:

@@ -69,9 +69,8 @@ class _Column:
     def p_value(self, level: float, *, beyond: bool) -> float:
         """Bonferroni's over all the column's tests; ``beyond``: only what is over its limit may be the smallest."""
         everything = [tail for *_, tails in self.signs for tail in tails]
-        count = sum(tail.attainable <= level for tail in everything)
         kept = [tail for _, over, _, tails in self.signs if over or not beyond for tail in tails]
-        return min(1.0, min((t.p_value for t in kept if t.attainable <= level), default=1.0) * count)
+        return smallest_p(kept, level, everything)
 
 
 def judge_window(threshold: float, level: float, profile: ReferenceProfile, window: DriftWindow) -> WindowFindings:
@@ -86,8 +85,11 @@ def judge_window(threshold: float, level: float, profile: ReferenceProfile, wind
     capped = _most_rows(profile, window)
     for feature, counts in zip(profile.features, window.columns, strict=True):
         worth = min(capped, window.rows) / profile.rows
-        least = worth * min([*feature.effective_rows, feature.missing_effective_rows])
-        if least < LEAST_EFFECTIVE and feature.effective_rows != (0.0,):
+        # Of a feature that was never there the missing rate alone is tested. Elsewhere it has no say here: where
+        # nothing was ever missing, what rows are worth for that is a guess on the safe side.
+        known = feature.low is not None
+        least = worth * (min(feature.effective_rows) if known else feature.missing_effective_rows)
+        if least < LEAST_EFFECTIVE:
             refused.append(least)
         else:
             columns.append(_feature(threshold, feature, counts, window.rows, worth))

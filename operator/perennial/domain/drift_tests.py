@@ -69,14 +69,15 @@ def _as_student(p: float, freedom: float) -> float:
     return float(stdtr(freedom, float(ndtri(min(max(p, _SURE), 1.0))))) if p < 1 else 1.0
 
 
-def smallest_p(tails: Sequence[Tail], level: float) -> float:
+def smallest_p(tails: Sequence[Tail], level: float, among: Sequence[Tail] | None = None) -> float:
     """Bonferroni's p-value of the most extreme of several tails.
 
     A tail that could never have been significant is no test and is not counted (Tarone, "A modified Bonferroni method
-    for discrete data", Biometrics, 1990).
+    for discrete data", Biometrics, 1990). ``among``: all that were looked at, where only some may be the most extreme.
     """
     tests = [tail.p_value for tail in tails if tail.attainable <= level]
-    return min(1.0, len(tests) * min(tests)) if tests else 1.0
+    count = sum(tail.attainable <= level for tail in (tails if among is None else among))
+    return min(1.0, count * min(tests)) if tests else 1.0
 
 
 def harmonic(first: float, second: float) -> float:

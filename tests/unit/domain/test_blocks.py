@@ -22,15 +22,15 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.mark.parametrize(
-    ("label_delay", "longest", "seconds"),
+    ("label_delay", "window", "seconds"),
     [
         pytest.param(5 * HOUR, 30 * DAY, 18_000, id="one label delay"),
         pytest.param(timedelta(0), HOUR, 1, id="an instant label still makes blocks"),
         pytest.param(timedelta(seconds=1), 30 * DAY, 13, id="no more blocks than a look may return"),
     ],
 )
-def test_health_blocks(label_delay: timedelta, longest: timedelta, seconds: int) -> None:
-    assert health_block_seconds(label_delay, longest) == seconds
+def test_health_blocks(label_delay: timedelta, window: timedelta, seconds: int) -> None:
+    assert health_block_seconds(label_delay, window) == seconds
 
 
 @pytest.mark.parametrize(

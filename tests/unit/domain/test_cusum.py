@@ -49,7 +49,7 @@ def sum_of(
     return decide_cusum(0.5, look, start=begin, first_open=first_open, design_effect=effect, threshold=limit)
 
 
-def block_after(found: Cusum) -> int:
+def begin_of(found: Cusum) -> int:
     return int(found.since.timestamp()) // SECONDS
 
 
@@ -61,7 +61,7 @@ def test_a_loss_weighs_as_much_as_a_win_at_one_half() -> None:
 
 def test_it_says_since_when_and_how_many_were_won_since() -> None:
     seen = sum_of(look_of([(1, 1)] * 10 + [(0, 0)] * 5 + [(1, 0), (1, 0), (1, 1), (1, 0)]))
-    assert (block_after(seen), seen.acted, seen.wins) == (10, 4, 1)
+    assert (begin_of(seen), seen.acted, seen.wins) == (15, 4, 1)
 
 
 def test_nothing_counts_before_its_start_nor_while_its_outcomes_are_not_due() -> None:
@@ -106,8 +106,8 @@ def test_whoever_goes_on_from_the_cursor_comes_to_the_same(
     look, cursor = look_of(blocks), 0
     for first_open in sorted(looks):
         seen = sum_of(look, cursor, first_open, effect=1.0, limit=MOST_THRESHOLD)
-        assert block_after(seen) >= cursor
-        cursor = block_after(seen)
+        assert begin_of(seen) >= cursor
+        cursor = begin_of(seen)
     assert sum_of(look, cursor, effect=effect) == sum_of(look, effect=effect)
 
 

@@ -120,6 +120,14 @@ def test_too_few_effective_rows_are_unknown(effective: float) -> None:
     assert "make drift.window longer" in status.message
 
 
+def test_a_feature_that_is_never_missing_is_judged_by_what_its_values_are_worth() -> None:
+    """A rate that never varied says nothing of how rows depend: of many training rows it is taken to be worth few."""
+    status = decide(
+        profile(feature("x", missing_rate=0, missing_effective_rows=50.0)), window(11, counts("x", SHIFTED))
+    )
+    assert (status.state, status.features[0].sign) == ("Suspected", "PSI")
+
+
 def test_what_cannot_be_judged_is_counted_apart() -> None:
     known = profile(feature("x"), feature("y", effective=100.0))
     status = decide(known, window(11, *both(EVEN)))

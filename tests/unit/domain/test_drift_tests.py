@@ -1,6 +1,7 @@
 """The tests behind drift, against textbook values, and properties that hold for whatever comes."""
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -69,9 +70,9 @@ def test_q_values_keep_the_order_and_are_never_below_p(p: list[float]) -> None:
 
 
 @given(P_VALUES, st.randoms(use_true_random=False))
-def test_q_values_do_not_depend_on_the_order_of_features(p: list[float], dice: object) -> None:
+def test_q_values_do_not_depend_on_the_order_of_features(p: list[float], dice: random.Random) -> None:
     order = list(range(len(p)))
-    dice.shuffle(order)  # type: ignore[attr-defined] # a random.Random
+    dice.shuffle(order)
     assert q_values([p[i] for i in order]) == pytest.approx([q_values(p)[i] for i in order])
 
 

@@ -18,7 +18,7 @@ from tests.unit.domain.worlds import NOW, health_look
 from perennial.api.model_deployment import Health
 from perennial.api.model_deployment_status import HealthStatus
 from perennial.domain.blocks import health_block_seconds
-from perennial.domain.cusum import MOST_WINDOWS, cusum_start
+from perennial.domain.cusum import cusum_start
 from perennial.domain.evidence import BlockRow, HealthLook
 from perennial.domain.health import decide_health
 from perennial.domain.trend import decide_trend
@@ -90,7 +90,7 @@ def _look(wins: NDArray[np.bool_], setting: Setting, newest: int, before: Health
     contract = SampleContract(label_delay=setting.overlap * minute)
     until = start + (newest + setting.overlap) * minute
     since, begin = until - setting.spec.window, cusum_start(setting.spec, before, "m", until)
-    length = health_block_seconds(contract.label_delay, MOST_WINDOWS * setting.spec.window)
+    length = health_block_seconds(contract.label_delay, setting.spec.window)
     length *= 1 if setting.overlap == 1 else 2
     first, inside = max(0, -int(-(begin - start) // minute)), setting.first_row(newest)
     look = HealthLook(

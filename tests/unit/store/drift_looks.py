@@ -14,8 +14,8 @@ from perennial.adapters.store.engine import open_engine
 from perennial.adapters.store.schema import UtcTime, predictions_table
 from perennial.adapters.store.store import SqlSampleStore
 from perennial.domain.drift_evidence import ColumnCounts, DriftLook, DriftWindow, Span
-from perennial_contract.profile import Dtype, FeatureProfile, Histogram, ReferenceProfile, ScoreProfile
-from perennial_contract.samples import SampleContract
+from perennial_contract.profile import FeatureProfile, Histogram, ReferenceProfile, ScoreProfile
+from perennial_contract.samples import Dtype, SampleContract
 
 CONTRACT = SampleContract(table="Samples", predictions_table="select", label_delay=timedelta(minutes=5))
 SPAN = Span(int(START.timestamp()) // 7200 + 1, 3, 7200)
