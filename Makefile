@@ -5,8 +5,15 @@ WORKERS ?= 4
 EXAMPLE ?= btc
 MODELS_btc = -f manifests/examples/btc/xgboost.yaml -f manifests/examples/btc/lightgbm.yaml
 MODELS_sp500 = -f manifests/examples/sp500/model.yaml
+MODELS_ensembles = $(patsubst %,-f manifests/examples/ensembles/%.yaml,xgboost lightgbm nhits patchtst)
 TABLES_sp500 = --table sp500_samples --predictions-table sp500_predictions
+TABLES_ensembles = $(TABLES_sp500)
 SPAN_sp500 = --from 1995-01-01
+SPAN_ensembles = --from 2018-01-01
+DATA_ensembles = sp500
+REPLAY_btc = $(BIN)/perennial
+REPLAY_sp500 = $(REPLAY_btc)
+REPLAY_ensembles = $(BIN)/python -m tests.neural.environment -m perennial
 BIN = $(VENV)/bin
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 	--custom-compile-command "make lock"
@@ -71,11 +78,11 @@ e2e: setup ## the loop on a real cluster with real images
 
 e2e-full: e2e ## the same: no scenario takes longer than CI has time for
 
-replay: setup ## an example policy over real history, with no cluster: EXAMPLE=btc (2017 to 2019) or sp500 (1995 to 2022)
+replay: setup ## a policy over real history, with no cluster: EXAMPLE=btc (2017 to 2019), sp500 (1995 to 2022), ensembles (2018 to 2022)
 	@mkdir -p build
 	@rm -f build/$(EXAMPLE).db
-	$(BIN)/perennial example $(EXAMPLE) --load --url sqlite:///build/$(EXAMPLE).db $(TABLES_$(EXAMPLE))
-	$(BIN)/perennial replay $(MODELS_$(EXAMPLE)) -f manifests/examples/replay/$(EXAMPLE)-policy.yaml \
+	$(BIN)/perennial example $(or $(DATA_$(EXAMPLE)),$(EXAMPLE)) --load --url sqlite:///build/$(EXAMPLE).db $(TABLES_$(EXAMPLE))
+	$(REPLAY_$(EXAMPLE)) replay $(MODELS_$(EXAMPLE)) -f manifests/examples/replay/$(EXAMPLE)-policy.yaml \
 	  --samples sqlite:///build/$(EXAMPLE).db $(SPAN_$(EXAMPLE)) --out build/replay-$(EXAMPLE)
 
 demo: setup ## the loop on real market data, in a live table

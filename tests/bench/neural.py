@@ -28,7 +28,7 @@ from tests.bench.server import FEATURES, LATENCY, Options, load, process, start_
 from tests.integration.ports import free_port
 from tests.integration.postgres import fresh_database, running_postgres
 from tests.integration.server_process import create_tables
-from tests.neural.__main__ import ROOT, environment, prepare
+from tests.neural.environment import ROOT, environment, prepare
 from tests.unit.server.served import make_config, write_artifact
 
 from perennial_contract.artifacts import digest_file

@@ -31,12 +31,17 @@ ARRIVALS = {
     "btc-xgboost": (24.0, 1 / 12, timedelta(hours=20_111)),
     "btc-lightgbm": (24.0, 1 / 12, timedelta(hours=20_111)),
     # 20 shares on 252 days a year; shares move together (a sixth), half of what is left is acted on
-    "sp500-selection": (20 * 252 / 365, 1 / 12, timedelta(days=32 * 365)),
+    **dict.fromkeys(
+        ["sp500-selection", "xgboost-ensemble", "lightgbm-ensemble", "nhits-ensemble", "patchtst-ensemble"],
+        (20 * 252 / 365, 1 / 12, timedelta(days=32 * 365)),
+    ),
 }
+ENSEMBLES = ["xgboost", "lightgbm", "nhits", "patchtst"]
 POLICIES = {
     "btc-xgboost": ["btc/policy.yaml", "policies/advisory.yaml", "replay/btc-policy.yaml"],
     "btc-lightgbm": ["btc/policy.yaml", "policies/advisory.yaml", "replay/btc-policy.yaml"],
     "sp500-selection": ["sp500/policy.yaml", "policies/approval.yaml", "replay/sp500-policy.yaml"],
+    **{f"{kind}-ensemble": ["ensembles/policy.yaml", "replay/ensembles-policy.yaml"] for kind in ENSEMBLES},
 }
 
 
@@ -45,7 +50,13 @@ def read(name: str) -> dict[str, Any]:
     return document
 
 
-MODEL_FILES = ["minimal.yaml", "btc/xgboost.yaml", "btc/lightgbm.yaml", "sp500/model.yaml"]
+MODEL_FILES = [
+    "minimal.yaml",
+    "btc/xgboost.yaml",
+    "btc/lightgbm.yaml",
+    "sp500/model.yaml",
+    *(f"ensembles/{kind}.yaml" for kind in ENSEMBLES),
+]
 PAIRS = [
     (model, policy) for model in MODEL_FILES for policy in [None, *POLICIES.get(read(model)["metadata"]["name"], [])]
 ]
