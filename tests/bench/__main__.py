@@ -10,12 +10,14 @@ from pathlib import Path
 
 from tests.bench.record import RESULTS
 
-BENCHMARKS = ("store", "trainer", "neural", "server", "drift", "replay", "operator")
+BENCHMARKS = ("store", "trainer", "neural", "images", "server", "drift", "replay", "operator")
 AIMS: dict[str, tuple[str, float]] = {
     "trainer.xgboost.overhead": ("at most", 1.10),
     "trainer.lightgbm.overhead": ("at most", 1.10),
     "trainer.nhits.overhead": ("at most", 1.10),
     "trainer.patchtst.overhead": ("at most", 1.10),
+    "server.image_mb": ("under", 350),
+    "trainer_neural.image_mb": ("under", 2500),
     "server.p50_ms.tree": ("at most", 1),
     "server.p50_ms.neural": ("at most", 5),
     "server.cold_start_s": ("under", 3),
@@ -27,6 +29,10 @@ AIMS: dict[str, tuple[str, float]] = {
     "operator.rss_mib": ("under", 250),
     "drift.time_over_evidently": ("at most", 0.05),
     "drift.memory_over_evidently": ("at most", 0.1),
+    "evidence.drift.false_alarm_ratio": ("at most", 1),
+    "evidence.drift.power": ("at least", 0.9),
+    "evidence.health.false_alarm_ratio": ("at most", 1),
+    "evidence.health.delay_median": ("at most", 300),
     "evidence.verdict.false_deploy": ("at most", 0.05),
     "evidence.verdict.false_deploy_shared": ("at most", 0.05),
     "evidence.verdict.power_8pct": ("at least", 0.9),

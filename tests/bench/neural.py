@@ -3,9 +3,9 @@
     python -m tests.bench.neural              # the published run
     python -m tests.bench.neural --dry        # a look: nothing is written
 
-Latency is of one row over one connection, median of rounds; the neural figure is that of the slower of the two
-networks, with the history in the request, and once more with the history read from a real PostgreSQL. A cold start is
-from the process to the first readiness, median of starts, with N-HiTS.
+Latency is of one row over one connection, median of rounds, for each algorithm; `tree` and `neural` are the slower of
+either two. Networks have the history in the request, and N-HiTS once more reads it from a real PostgreSQL. A cold start
+is from the process to the first readiness, median of starts, with N-HiTS.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import lightgbm
 import numpy as np
 import psycopg
 from tests.bench.record import record
@@ -34,6 +35,7 @@ from tests.unit.server.served import make_config, write_artifact
 from perennial_contract.artifacts import digest_file
 from perennial_contract.report import MANIFEST_FILE
 
+TREES = ("xgboost", "lightgbm")
 NETWORKS = ("nhits", "patchtst")
 LENGTH = 24
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -73,23 +75,35 @@ def write_request(path: Path, *, history: bool) -> Path:
     return path
 
 
+def grow(algorithm: str) -> Any:
+    """100 trees by either library."""
+    rows = np.random.default_rng(0).normal(size=(5_000, len(FEATURES)))
+    if algorithm == "xgboost":
+        return train(rows)
+    target = rows[:, 0] + np.random.default_rng(1).normal(size=len(rows)) > 0
+    return lightgbm.train({"objective": "binary", "num_threads": 2, "verbosity": -1}, lightgbm.Dataset(rows, target))
+
+
 def latency(folder: Path, options: Options) -> Figures:
-    """A tree and two networks, taking turns."""
-    tree = write_artifact(
-        folder / "tree", features=FEATURES, booster=train(np.random.default_rng(0).normal(size=(5_000, 20)))
-    )
+    """Two kinds of trees and two networks, taking turns."""
+    for name in TREES:
+        write_artifact(folder / name, name, features=FEATURES, booster=grow(name))
     request = write_request(folder / "with-history.json", history=True)
     with ExitStack() as stack:
-        servers = [stack.enter_context(start_ours(folder / "serve-tree", folder / "tree", tree))]
-        for name in NETWORKS:
-            digest = digest_file(folder / name / MANIFEST_FILE)
-            servers.append(
-                stack.enter_context(start_ours(folder / f"serve-{name}", folder / name, digest, algorithm=name))
+        servers = [
+            stack.enter_context(
+                start_ours(
+                    folder / f"serve-{name}", folder / name, digest_file(folder / name / MANIFEST_FILE), algorithm=name
+                )
             )
+            for name in (*TREES, *NETWORKS)
+        ]
         rounds = take_turns(servers, request, LATENCY, options)
-    of_tree, *of_networks = (one.median("p50_ms") for one in rounds)
-    yield "server.p50_ms.tree", of_tree, "ms"
-    yield "server.p50_ms.neural", max(of_networks), "ms"
+    found = dict(zip((*TREES, *NETWORKS), (one.median("p50_ms") for one in rounds), strict=True))
+    for name, p50 in found.items():
+        yield f"server.p50_ms.{name}", p50, "ms"
+    yield "server.p50_ms.tree", max(found[name] for name in TREES), "ms"
+    yield "server.p50_ms.neural", max(found[name] for name in NETWORKS), "ms"
 
 
 def latency_from_the_store(folder: Path, options: Options) -> Figures:

@@ -34,6 +34,9 @@ class Provider(Protocol):
     def build_image(self, tag: str, dockerfile: str, target: str | None) -> None:
         """Builds an image from the repository's root and hands it to the nodes."""
 
+    def image_bytes(self, tag: str) -> int:
+        """What the files of an image take, unpacked."""
+
     def status(self) -> bool:
         """Prints how the cluster does; whether it answers."""
 
@@ -59,6 +62,9 @@ class LocalCluster:
     def build_image(self, tag: str, dockerfile: str, target: str | None) -> None:
         _must(self._program, "image", tag, "-f", dockerfile, *(["--target", target] if target else []), ".")
 
+    def image_bytes(self, tag: str) -> int:
+        return int(subprocess.check_output([self._program, "size", tag], text=True))
+
     def status(self) -> bool:
         return run(self._program, "status")
 
@@ -71,6 +77,9 @@ class _Docker:
 
     def _build(self, tag: str, dockerfile: str, target: str | None) -> None:
         _must("docker", "build", "-t", tag, "-f", dockerfile, *(["--target", target] if target else []), ".")
+
+    def image_bytes(self, tag: str) -> int:
+        return int(subprocess.check_output(["docker", "image", "inspect", "--format", "{{.Size}}", tag], text=True))
 
 
 class KindCluster(_Docker):
