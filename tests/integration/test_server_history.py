@@ -188,6 +188,45 @@ def test_what_the_store_cannot_give_is_said(server: ServerProcess, url: str) -> 
     assert "'DOGE' was not among the 2 series that this version was trained on" in answer.json()["error"]
 
 
+def test_a_series_is_scored_again_once_there_are_rows_after_a_gap(server: ServerProcess, url: str) -> None:
+    fill(url, [row for row in made_up_rows() if row["series"] == "BTC"])
+    late = START + (HOURS + 24) * HOUR
+    fresh = np.random.default_rng(5).normal(size=(LENGTH + 1, 3))
+    for back in range(LENGTH):
+        answer = server.infer(ask(["BTC"], [late + back * HOUR], fresh[back : back + 1]))
+        assert answer.status_code == 422
+        assert "has a gap of" in answer.json()["error"]
+    answer = server.infer(ask(["BTC"], [late + LENGTH * HOUR], fresh[LENGTH:]))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["outputs"][0]["data"] == pytest.approx(expected(fresh[np.newaxis]).tolist(), abs=1e-6)
+    with psycopg.connect(url.replace("postgresql+psycopg", "postgresql"), autocommit=True) as connection:
+
+        def all_recorded() -> bool:
+            [(samples,)] = connection.execute("SELECT count(*) FROM samples WHERE at >= %s", (late,)).fetchall()
+            return bool(samples == LENGTH + 1)
+
+        wait_for(all_recorded, "the rows that were refused to be recorded too")
+        wait_for(lambda: connection.execute("SELECT count(*) FROM predictions").fetchone() == (1,), "one prediction")
+
+
+def test_a_row_that_is_there_twice_does_not_end_its_series(server: ServerProcess, url: str) -> None:
+    rows = [{**row, "target": None, "resolved_at": None} for row in made_up_rows() if row["series"] == "BTC"]
+    fill(url, [*rows, {**rows[-1], "id": "again"}])
+    values = np.array([[row[name] for name in FEATURES] for row in rows])
+    fresh = np.random.default_rng(6).normal(size=(1, 3))
+    answer = server.infer(ask(["BTC"], [START + HOURS * HOUR], fresh))
+    assert answer.status_code == 200, answer.text
+    window = np.concatenate([values[-LENGTH:], fresh])[np.newaxis]
+    assert answer.json()["outputs"][0]["data"] == pytest.approx(expected(window).tolist(), abs=1e-6)
+
+
+def test_more_history_than_memory_should_hold_is_refused(server: ServerProcess) -> None:
+    rows = 120_000
+    answer = server.infer(ask(["BTC"] * rows, [START + n * HOUR for n in range(rows)], np.zeros((rows, 3))))
+    assert answer.status_code == 400
+    assert "120000 rows that each look back on 3 are too many at once: send at most 116508" in answer.json()["error"]
+
+
 def test_a_store_that_is_gone_is_no_fault_of_the_request(server: ServerProcess, url: str) -> None:
     with psycopg.connect(url.replace("postgresql+psycopg", "postgresql"), autocommit=True) as connection:
         connection.execute("ALTER TABLE samples RENAME TO elsewhere")

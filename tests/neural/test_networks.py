@@ -25,7 +25,6 @@ from perennial_trainer.algorithms.base import Labelled
 from perennial_trainer.checkpoints import Checkpoints
 from perennial_trainer.instants import to_micros
 from perennial_trainer.neural.scoring import load
-from perennial_trainer.progress import Throttle
 from perennial_trainer.sequences import Past, Sequences
 
 MakeBench = Callable[[list[dict[str, Any]]], Bench]
@@ -116,7 +115,7 @@ def test_scalers_over_a_window_survive_the_export(scaler: str) -> None:
 def test_an_interrupted_training_ends_as_if_it_had_not_been(name: str, tmp_path: Path) -> None:
     table, columns = table_of(panel(300))
     parameters = {**SMALL[name], "dropout_prob_theta" if name == "nhits" else "fc_dropout": 0.2}
-    checkpoints = Checkpoints(f"file://{tmp_path}", "m/v1.checkpoint", "k" * 64, lambda: Throttle(every=0))
+    checkpoints = Checkpoints(f"file://{tmp_path}", "m/v1.checkpoint", "k" * 64, 0)
     steps: list[int] = []
 
     def stop_at_40(step: int, *_: object) -> None:
@@ -146,6 +145,24 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(name: str, tmp_path:
     checkpoints.remove()
     assert not (tmp_path / "m/v1.checkpoint").exists()
     checkpoints.remove()  # again is fine
+
+
+@pytest.mark.parametrize("spoil", [lambda data: b"", lambda data: data[:-9], lambda data: b"\x02" + data[1:]])
+def test_a_broken_checkpoint_costs_the_time_that_it_would_have_saved(
+    spoil: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    table, columns, whole = trained("nhits")
+    checkpoints = Checkpoints(f"file://{tmp_path}", "m/v1.checkpoint", "k" * 64, 0).of(1)
+
+    def stop_at_40(number: int, *_: Any) -> None:
+        if number == 40:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train("nhits", table, columns, checkpoints=checkpoints, progress=stop_at_40)
+    [file] = (tmp_path / "m/v1.checkpoint").iterdir()
+    file.write_bytes(spoil(file.read_bytes()))
+    assert train("nhits", table, columns, checkpoints=checkpoints).weights == whole.weights
 
 
 def test_the_checkpoint_goes_when_the_artifact_is_there(bench: MakeBench) -> None:

@@ -109,6 +109,26 @@ def test_an_ensemble_is_the_mean_of_members_with_seeds_of_their_own(bench: MakeB
     assert np.isclose((scores[0] + scores[1]) / 2, scores[2])
 
 
+def test_members_side_by_side_are_those_that_come_one_after_the_other(bench: MakeBench) -> None:
+    made = bench(panel(500))
+    for revision, threads in ((1, 1), (2, 2)):
+        code, summary = run(made, made.task(revision, algorithm=algorithm("nhits", members=2), threads=threads))
+        assert code == 0, summary.error
+    one, other = files_of(made, 1), files_of(made, 2)
+    for file in ("model.onnx", "model-2.onnx", "weights.safetensors", "weights-2.safetensors"):
+        assert one[file] == other[file], file
+    parity = report_of(made, "v-uid-2").parity
+    assert parity is not None
+    assert parity < 1e-5
+
+
+def test_what_is_wrong_with_members_side_by_side_is_said_as_ever(bench: MakeBench) -> None:
+    made = bench(panel(400))
+    code, summary = run(made, made.task(algorithm=algorithm("nhits", members=2, max_step=3), threads=2))
+    assert code == 2
+    assert summary.error == "algorithm.parameters.max_step: N-HiTS does not know it: did you mean max_steps?"
+
+
 @BOTH
 def test_a_warm_start_begins_from_the_champions_weights(name: str, bench: MakeBench) -> None:
     made = bench(panel(700))
@@ -179,13 +199,14 @@ def test_rows_that_cannot_be_scored_are_in_no_figure(bench: MakeBench) -> None:
             3,
             r"input_size: 6: 0 rows for training have such a window, 100 needed \(\d+ with too short a history\)",
         ),
+        (lambda rows: rows + [{**r, "id": f"{r['id']}x"} for r in rows[:3]], 0, None),
         (
-            lambda rows: rows + [{**r, "id": f"{r['id']}x"} for r in rows[:3]],
+            lambda rows: rows + [{**r, "id": f"{r['id']}x"} for r in rows[:100]],
             3,
-            r"column at: 3 of 1403 rows share series and at with another",
+            r"column at: 100 of 1500 rows share series and at with another",
         ),
     ],
-    ids=["every ninth row missing", "gaps", "missing values", "short series", "two rows at a time"],
+    ids=["every ninth row missing", "gaps", "missing values", "short series", "repetitions", "two rows at a time"],
 )
 def test_what_cannot_be_looked_back_on_is_said(
     spoil: Callable[[list[dict[str, Any]]], list[dict[str, Any]]], code: int, message: str | None, bench: MakeBench

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from typing import TypeVar
 
+import numpy as np
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,7 +30,7 @@ from perennial_server.protocol import Batch, Inputs, describe_model, parse_reque
 from perennial_server.recorder import Recorder
 from perennial_server.records import Scored
 from perennial_server.shadow import Forwarder
-from perennial_server.windows import build_windows, check_series
+from perennial_server.windows import UNUSABLE, build_windows, check_series
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +116,13 @@ class Application:
         """The answer to a request, and its record on the way."""
         config, inputs, model = self._parts.config, self._parts.inputs, self._parts.model
         batch = await self._run(len(body) > _INLINE_BYTES, lambda: parse_request(body, inputs))
-        windows = await self._windows(batch)
+        try:
+            windows = await self._windows(batch)
+        except RequestError as error:
+            # What it cannot score yet, the next row may look back on, and the next training may learn from.
+            if error.status == UNUSABLE and sender != config.version:
+                self._record(batch, np.full(len(batch.ids), np.nan), "shadow" if sender else config.track)
+            raise
         large = batch.rows.size * (windows.targets.shape[1] if windows else 1) > _INLINE_VALUES
         scores, spread = await self._run(large, lambda: model.score(batch.rows, windows))
         if not ((scores >= 0) & (scores <= 1)).all():

@@ -20,6 +20,7 @@ class Scored:
     times: Sequence[datetime]
     rows: Matrix
     scores: Matrix
+    """NaN: the model could not score the row; the sample is recorded, and no prediction."""
     tracks: Sequence[Track]
 
     def __len__(self) -> int:

@@ -1,6 +1,7 @@
 """The SQL. Rows go in as one JSON parameter: a fixed statement for any number of rows, and NaN becomes null."""
 
 from collections.abc import Sequence
+from math import isnan
 
 import orjson
 from psycopg import sql
@@ -63,12 +64,15 @@ class RecordStatements:
                 for name, track, score, time in zip(
                     scored.ids, scored.tracks, scored.scores.tolist(), scored.times, strict=True
                 )
+                if not isnan(score)
             ]
         ).decode()
 
 
 def history_statement(contract: SampleContract, features: Sequence[Feature]) -> sql.Composed:
     """The newest rows of a series before an instant, for each of the rows in a JSON parameter; the second is how many.
+
+    Of rows at the same time one counts: a client that repeats a request under another id must not end the series.
 
     The index over series and time, which `perennial store init` makes, finds them without a look at any other row.
     """
@@ -80,7 +84,7 @@ def history_statement(contract: SampleContract, features: Sequence[Feature]) -> 
         "SELECT r.n, (extract(epoch FROM h.at) * 1000000)::bigint, (extract(epoch FROM h.known) * 1000000)::bigint,"
         " h.target::float8, h.features"
         " FROM json_to_recordset(%s::json) AS r(n int, s text, t timestamptz) CROSS JOIN LATERAL ("
-        "SELECT k.at, k.target, k.resolved_at AS known, ARRAY[{columns}] AS features"
+        "SELECT DISTINCT ON (k.at) k.at, k.target, k.resolved_at AS known, ARRAY[{columns}] AS features"
         " FROM {table} AS k WHERE k.series = r.s AND k.at < r.t ORDER BY k.at DESC LIMIT %s::int) AS h"
     ).format(columns=sql.SQL(", ").join(columns), table=sql.Identifier(contract.table))
 

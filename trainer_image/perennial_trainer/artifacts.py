@@ -83,6 +83,8 @@ class DirectoryStore:
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
             partial.write_bytes(data)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())  # or a node's crash leaves the name and none of the bytes
             partial.replace(final)
         except OSError as error:
             raise Unavailable(f"artifact store: {final}: {error.strerror}") from None

@@ -4,7 +4,6 @@ It stands beside the version's folder, never in it (a folder of an artifact appe
 artifact is there. Another task, or other rows, never go on from it: their key differs.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,13 +23,17 @@ class Checkpoints:
     folder: str
     key: str
     """Of everything that the training depends on."""
-    throttle: Callable[[], Throttle] = lambda: Throttle(every=EVERY_SECONDS)
-    """Says how often one is worth its while."""
+    every: float = EVERY_SECONDS
+    """How often one is worth its while."""
     prefix: str = ""
 
     def of(self, member: int) -> "Checkpoints":
         """Those of one member of an ensemble."""
-        return Checkpoints(self.store, self.folder, self.key, self.throttle, f"member-{member}-")
+        return Checkpoints(self.store, self.folder, self.key, self.every, f"member-{member}-")
+
+    def throttle(self) -> Throttle:
+        """Says when the next one is due."""
+        return Throttle(every=self.every)
 
     def read(self, name: str) -> bytes | None:
         """What was kept under a name; None when there is nothing."""

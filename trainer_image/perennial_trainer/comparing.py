@@ -27,37 +27,60 @@ class Contestant:
     features: tuple[str, ...]
 
 
-def scorable_rows(
+@dataclass(frozen=True)
+class Field:
+    """Where two models meet."""
+
+    rows: BoolArray
+    """Of the holdout: those that are compared."""
+    champion: Contestant | None
+    """None: there is none, or it cannot score enough of them to be compared with."""
+
+
+def lay_out(
     task: TrainingTask, rows: Rows, holdout: BoolArray, challenger: Contestant, champion: Contestant | None
-) -> BoolArray:
+) -> Field:
     """The holdout's rows that all contestants can score.
 
+    A champion that can no longer score (a feature went missing, there are new series) is left out: else nothing could
+    ever take its place.
+
     Raises:
-        NotEnoughData: the challenger cannot score enough of them, or what is left is less than ``holdout.minRows``.
+        NotEnoughData: the challenger cannot score enough of them.
     """
-    left = holdout.copy()
     count = int(holdout.sum())
-    for contestant in (challenger, champion):
-        if contestant is None or contestant.model.label_delay is None:
-            continue
-        past = rows.past(contestant.features)
-        assert past is not None
-        faults = contestant.model.faults(past.part(holdout))
-        faulty = any_fault(faults, count)
-        if not faulty.any():
-            continue
-        said = f"holdout: {int(faulty.sum())} of {count} rows cannot be scored by {contestant.name}"
-        why = describe_faults(faults)
-        if contestant is challenger and faulty.mean() > MAX_LEFT_OUT:
-            raise NotEnoughData(f"{said} ({why}); mend the samples, or lower algorithm.parameters.input_size")
+    needed = min(task.holdout.min_rows, count)
+    faulty, why = _faults(rows, holdout, challenger)
+    if faulty.any():
+        said = f"holdout: {int(faulty.sum())} of {count} rows cannot be scored by {challenger.name}"
+        if faulty.mean() > MAX_LEFT_OUT or count - int(faulty.sum()) < needed:
+            raise NotEnoughData(
+                f"{said} ({why}), {needed} are needed; mend the samples, or lower algorithm.parameters.input_size"
+            )
         log.info("%s: left out (%s)", said, why)
-        left[np.flatnonzero(holdout)[faulty]] = False
-    if int(left.sum()) < min(task.holdout.min_rows, count):
-        raise NotEnoughData(
-            f"holdout: {int(left.sum())} of {count} rows can be scored by all models under comparison; "
-            f"{task.holdout.min_rows} needed (holdout.minRows)"
-        )
-    return left
+    if champion is not None:
+        missed, why = _faults(rows, holdout, champion)
+        if missed.any():
+            log.info("holdout: %d of %d rows cannot be scored by %s (%s)", missed.sum(), count, champion.name, why)
+        if count - int((faulty | missed).sum()) < needed:
+            log.info("%s is not compared with: holdout.minRows is %d", champion.name, task.holdout.min_rows)
+            champion = None
+        else:
+            faulty = faulty | missed
+    left = holdout.copy()
+    left[np.flatnonzero(holdout)[faulty]] = False
+    return Field(left, champion)
+
+
+def _faults(rows: Rows, holdout: BoolArray, contestant: Contestant) -> tuple[BoolArray, str]:
+    """(holdout,) the rows that it cannot score, and in words why."""
+    count = int(holdout.sum())
+    if contestant.model.label_delay is None:
+        return np.zeros(count, dtype=np.bool_), ""
+    past = rows.past(contestant.features)
+    assert past is not None
+    faults = contestant.model.faults(past.part(holdout))
+    return any_fault(faults, count), describe_faults(faults)
 
 
 def score_rows(rows: Rows, chosen: BoolArray, contestant: Contestant) -> FloatArray:

@@ -18,6 +18,9 @@ from perennial_trainer.reading import BoolArray, FloatArray, IntArray
 from perennial_trainer.sequences import Past, Sequences
 from perennial_trainer.sources import Source, Types
 
+MAX_TWINS = 0.05
+"""Rows that are there twice: more of them are no accident."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -161,6 +164,8 @@ def load_rows(
     names += [name for name in also if name not in names]
     _require(table.types, names, table.name, "the champion reads it")
     keys, values = _read(source, task, table, names, looks_back)
+    if looks_back:
+        keys, values = _without_twins(keys, values)
     known = ~np.isnan(values[:, 0])
     if not known.any():
         since = (task.until - task.data_window).isoformat()
@@ -209,20 +214,27 @@ def _read(
     return keys, values
 
 
-def _history(task: TrainingTask, keys: IntArray, values: FloatArray, known_at: IntArray, known: BoolArray) -> History:
-    """The rows in their series.
+def _without_twins(keys: IntArray, values: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Of rows with the same series and ``at`` one counts, as it does for a server that looks back.
 
     Raises:
-        NotEnoughData: two rows of a series have the same ``at``.
+        NotEnoughData: they are more than a client's repetitions make.
     """
+    twin = np.concatenate([[False], (np.diff(keys[:, 0]) == 0) & (np.diff(keys[:, 2]) == 0)])[: len(keys)]
+    count = int(twin.sum())
+    if not count:
+        return keys, values
+    said = f"column at: {count} of {len(keys)} rows share series and at with another"
+    if count > MAX_TWINS * len(keys):
+        raise NotEnoughData(f"{said}; a model that looks back needs one row of a series at a time")
+    log.info("%s: one of each is read", said)
+    return keys[~twin], values[~twin]
+
+
+def _history(task: TrainingTask, keys: IntArray, values: FloatArray, known_at: IntArray, known: BoolArray) -> History:
+    """The rows in their series."""
     delay = to_micros(task.samples.label_delay)
     sequences = Sequences(keys[:, 2], np.ascontiguousarray(keys[:, 0]), known_at, values[:, 0], delay)
-    twins = sequences.count_twins()
-    if twins:
-        raise NotEnoughData(
-            f"column at: {twins} of {len(keys)} rows share series and at with another; a model that looks back needs "
-            "one row of a series at a time"
-        )
     return History(sequences, np.flatnonzero(known), np.ascontiguousarray(values[:, 2:]))
 
 

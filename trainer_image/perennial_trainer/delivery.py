@@ -58,6 +58,7 @@ class Delivery:
             raise TaskWrong(f"artifact {found.uri}: holds another version; artifacts are never overwritten")
         log.info("found %s of an earlier attempt: nothing to train", found.uri)
         self._write_row(found, directory, now)
+        self.forget()
         return found
 
     def deliver_trained(
@@ -74,8 +75,12 @@ class Delivery:
         ref = publish_artifact(self.task.store, self.task.version.artifact_path, directory, scratch)
         log.info("wrote %s  %s", ref.uri, ref.digest)
         self._write_row(ref, directory, now)
-        Checkpoints(self.task.store, self.task.version.checkpoint_path, "").remove()
+        self.forget()
         return ref
+
+    def forget(self) -> None:
+        """Removes the checkpoint: there is nothing more to go on with."""
+        Checkpoints(self.task.store, self.task.version.checkpoint_path, "").remove()
 
     def deliver_brought(
         self, ref: ArtifactRef, brought: ExistingModel, report: TrainingReport, profile: ReferenceProfile, now: datetime

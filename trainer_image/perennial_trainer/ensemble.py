@@ -1,9 +1,12 @@
 """Several models of one algorithm, each with a seed of its own, that answer with the mean of what they say."""
 
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing import active_children, get_context
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -11,11 +14,18 @@ from perennial_contract.report import Manifest
 from perennial_contract.task import AlgorithmName
 from perennial_trainer.algorithms import find_algorithm
 from perennial_trainer.algorithms.base import Model
-from perennial_trainer.progress import log
+from perennial_trainer.errors import TrainingError
+from perennial_trainer.progress import log, start_log
 from perennial_trainer.reading import FloatArray
 from perennial_trainer.sequences import Faults, Past
 
 _SEEDS = 2**31
+
+
+class TrainMember(Protocol):
+    """Trains one member."""
+
+    def __call__(self, number: int, seed: int, /) -> Model: ...
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Ensemble:
     def parity(self, past: Past) -> float | None:
         """The worst member's."""
         found = [value for member in self.members if (value := member.parity(past)) is not None]
-        return max(found, default=None)
+        return float(np.max(found)) if found else None
 
     def save(self, directory: Path, member: int = 1) -> tuple[str, ...]:
         """Writes every member's files and returns their names, each once and the first member's first."""
@@ -54,21 +64,42 @@ class Ensemble:
         return tuple(dict.fromkeys(names))
 
 
-def train_members(count: int, seed: int, train: Callable[[int, int], Model]) -> Ensemble:
-    """Trains one after the other, with all threads each: what is trained in parallel is a member's own work.
+def train_members(count: int, seed: int, workers: int, train: TrainMember) -> Ensemble:
+    """Trains the members of an ensemble.
 
     Args:
         count: members.
         seed: the first one's; each of the others has the next number.
+        workers: members at a time; more than one are in processes of their own, and ``train`` must be picklable.
         train: of the member's number, from 1, and its seed.
+
+    Raises:
+        TrainingError: as ``train`` does; a process ended without a word.
     """
-    members = []
-    for number in range(1, count + 1):
-        own = (seed + number - 1) % _SEEDS
-        if count > 1:
-            log.info("member %d of %d, seed %d", number, count, own)
-        members.append(train(number, own))
-    return Ensemble(tuple(members))
+    own = [(number, (seed + number - 1) % _SEEDS) for number in range(1, count + 1)]
+    if count > 1:
+        log.info("%d members with seeds from %d, %d at a time", count, seed, workers)
+    if workers == 1:
+        return Ensemble(tuple(train(number, seed) for number, seed in own))
+    return Ensemble(tuple(_train_beside(own, workers, train)))
+
+
+def _train_beside(own: list[tuple[int, int]], workers: int, train: TrainMember) -> list[Model]:
+    """In fresh processes: what libraries draw from is a process's own, and a fork would take over their threads."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_log) as executor:
+        try:
+            futures = [executor.submit(train, number, seed) for number, seed in own]
+            return [future.result() for future in futures]
+        except BaseException as error:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.kill()
+            if isinstance(error, BrokenProcessPool):
+                raise TrainingError(
+                    f"training.resources: a member's process was killed, with {workers} at a time: give them more "
+                    "memory, or fewer CPUs"
+                ) from None
+            raise
 
 
 def load_members(directory: Path, manifest: Manifest, threads: int) -> Ensemble:

@@ -1,12 +1,14 @@
 """From rows to a model: early stopping's slice, the members of an ensemble, and what a warm start begins from."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from perennial_contract.report import Feature, Lineage
-from perennial_contract.task import TrainingTask
+from perennial_contract.task import AlgorithmName, TrainingTask
 from perennial_trainer.algorithms import find_algorithm
-from perennial_trainer.algorithms.base import ColdStart, Labelled, Model, with_defaults
+from perennial_trainer.algorithms.base import ColdStart, Labelled, Model
 from perennial_trainer.checkpoints import Checkpoints
 from perennial_trainer.dataset import Rows
 from perennial_trainer.ensemble import Ensemble, train_members
@@ -31,25 +33,21 @@ def fit_model(
     algorithm = find_algorithm(task.algorithm.name)
     fit, stop = _parts(rows, [feature.name for feature in features], training, looks_back=algorithm.LOOKS_BACK)
     log.info("%s with %d threads, seed %d", task.algorithm.name, task.threads, task.seed)
-    parameters = task.algorithm.parameters
-    if task.algorithm.members > 1:
-        parameters = with_defaults(parameters, algorithm.VARIED)
-    checkpoints = Checkpoints(task.store, task.version.checkpoint_path, _key_of(task, rows))
+    count = task.algorithm.members
+    parameters = task.algorithm.parameters if count == 1 else algorithm.varied(task.algorithm.parameters)
+    workers = min(count, task.threads) if algorithm.MEMBERS_BESIDE else 1
+    member = _MemberTraining(
+        algorithm=task.algorithm.name,
+        fit=fit,
+        stop=stop,
+        parameters=parameters,
+        threads=task.threads // workers,
+        checkpoints=Checkpoints(task.store, task.version.checkpoint_path, _key_of(task, rows, algorithm.versions())),
+        several=count > 1,
+    )
 
     def train(start: Ensemble | None) -> Ensemble:
-        def train_member(number: int, seed: int) -> Model:
-            return algorithm.train(
-                fit,
-                stop,
-                parameters=parameters,
-                seed=seed,
-                threads=task.threads,
-                progress=log_rounds(Throttle()),
-                start=start.members[(number - 1) % len(start.members)] if start else None,
-                checkpoints=checkpoints.of(number),
-            )
-
-        return train_members(task.algorithm.members, task.seed, train_member)
+        return train_members(count, task.seed, workers, replace(member, start=start))
 
     lineage = _plan_start(task, features, champion)
     try:
@@ -65,6 +63,32 @@ def fit_model(
         log.info("warm start: %s", said)
     log.info("kept %d rounds", model.rounds)
     return model, lineage
+
+
+@dataclass(frozen=True)
+class _MemberTraining:
+    """What all members of an ensemble are trained with; can be sent to another process."""
+
+    algorithm: AlgorithmName
+    fit: Labelled
+    stop: Labelled | None
+    parameters: Mapping[str, Any]
+    threads: int
+    checkpoints: Checkpoints
+    several: bool
+    start: Ensemble | None = None
+
+    def __call__(self, number: int, seed: int, /) -> Model:
+        return find_algorithm(self.algorithm).train(
+            self.fit,
+            self.stop,
+            parameters=self.parameters,
+            seed=seed,
+            threads=self.threads,
+            progress=log_rounds(Throttle(), f"member {number}: " if self.several else ""),
+            start=self.start.members[(number - 1) % len(self.start.members)] if self.start else None,
+            checkpoints=self.checkpoints.of(number),
+        )
 
 
 def _parts(
@@ -89,11 +113,13 @@ def _plan_start(task: TrainingTask, features: Sequence[Feature], champion: Exist
     reason = None
     if champion.manifest.algorithm != task.algorithm.name:
         reason = f"it is a model of {champion.manifest.algorithm}"
+    elif champion.trained_until is None:
+        reason = "it does not say what it was trained on: it may know the holdout"
     elif champion.names != [feature.name for feature in features]:
         reason = "it has other features, or in another order"
     return Lineage(version=task.champion.name, digest=task.champion.artifact.digest, warm=reason is None, reason=reason)
 
 
-def _key_of(task: TrainingTask, rows: Rows) -> str:
+def _key_of(task: TrainingTask, rows: Rows, libraries: Mapping[str, str]) -> str:
     """Of everything that the training depends on: who goes on from a checkpoint must be on the same way."""
-    return hashlib.sha256(f"{task.to_json()}\n{rows.fingerprint}".encode()).hexdigest()
+    return hashlib.sha256(f"{task.to_json()}\n{rows.fingerprint}\n{sorted(libraries.items())}".encode()).hexdigest()

@@ -43,11 +43,11 @@ class Throttle:
         return True
 
 
-def log_rounds(throttle: Throttle) -> ReportRound:
-    """Shows training: ``round 120/500  logloss 0.68912  12.3 s``."""
+def log_rounds(throttle: Throttle, whose: str = "") -> ReportRound:
+    """Shows training: ``round 120/500  logloss 0.68912  12.3 s``, after whose it is."""
 
     def report(number: int, rounds: int, metric: str, value: float) -> None:
         if throttle.due() or number in (1, rounds):
-            log.info("round %d/%d  %s %.5f  %.1f s", number, rounds, metric, value, throttle.seconds)
+            log.info("%sround %d/%d  %s %.5f  %.1f s", whose, number, rounds, metric, value, throttle.seconds)
 
     return report

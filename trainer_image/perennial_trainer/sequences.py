@@ -16,7 +16,8 @@ MISSING = "with a missing value in their window"
 UNSEEN = "of a series unseen in training"
 _NEVER = 2**30
 """Rows until an outcome is known that never came."""
-_ROWS_AT_ONCE = 16_384
+_WINDOW_ROWS_AT_ONCE = 400_000
+"""Rows of windows: at 30 features 100 MB."""
 
 Faults = dict[str, BoolArray]
 """Rows that a model cannot score, by the first reason that holds: a mask a reason."""
@@ -88,11 +89,6 @@ class Sequences:
         begins = np.flatnonzero(np.diff(self.series[self.order])) + 1
         return np.concatenate([[0], begins, [len(self)]]).astype(np.int64)
 
-    def count_twins(self) -> int:
-        """Rows that have the series and the ``at`` of another: which of them comes first nobody could say."""
-        rows = self.order
-        return int(((np.diff(self.series[rows]) == 0) & (np.diff(self.at[rows]) == 0)).sum())
-
     def steps(self, rows: IntArray) -> dict[str, int]:
         """Each series' median distance between neighbours among some rows, µs; a single row has none."""
         chosen = rows[np.lexsort((self.at[rows], self.series[rows]))]
@@ -134,14 +130,19 @@ class Past:
         """The same of some of the rows."""
         return Past(self.sequences, self.rows[chosen], self.columns)
 
-    def chunks(self) -> "Iterator[Past]":
-        """The same a piece at a time: the windows of all rows together are many times the table."""
-        for begin in range(0, len(self.rows), _ROWS_AT_ONCE):
-            yield Past(self.sequences, self.rows[begin : begin + _ROWS_AT_ONCE], self.columns)
+    def chunks(self, length: int) -> "Iterator[Past]":
+        """The same a piece at a time: the windows of all rows together are many times the table.
+
+        Args:
+            length: of the windows.
+        """
+        step = max(1, _WINDOW_ROWS_AT_ONCE // (length + 1))
+        for begin in range(0, len(self.rows), step):
+            yield Past(self.sequences, self.rows[begin : begin + step], self.columns)
 
     def faults(self, shape: Sequence) -> Faults:
         """Which of the rows a model with such windows cannot score, and why."""
-        found = [part._faults(shape) for part in self.chunks()]
+        found = [part._faults(shape) for part in self.chunks(shape.input_size)]
         return {reason: np.concatenate([part[reason] for part in found]) for reason in found[0]} if found else {}
 
     def _faults(self, shape: Sequence) -> Faults:

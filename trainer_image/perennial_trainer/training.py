@@ -11,10 +11,11 @@ from perennial_contract.profile import ReferenceProfile
 from perennial_contract.report import Dataset, Evaluation, Feature, TrainingReport
 from perennial_contract.task import ArtifactRef, TrainingTask
 from perennial_trainer.algorithms import find_algorithm
-from perennial_trainer.comparing import Contestant, check_parity, scorable_rows, score_rows
+from perennial_trainer.comparing import Contestant, check_parity, lay_out, score_rows
 from perennial_trainer.dataset import Rows, Table, check_rows, check_series, inspect_table, load_rows
 from perennial_trainer.delivery import Delivery
 from perennial_trainer.ensemble import Ensemble
+from perennial_trainer.errors import NotEnoughData, TaskWrong
 from perennial_trainer.evaluate import Holdout, Scored, choose_metric, evaluate
 from perennial_trainer.existing import ExistingModel, check_brought, fetch_model
 from perennial_trainer.fitting import fit_model
@@ -48,7 +49,11 @@ def run_task(task: TrainingTask, samples_url: str, clock: Clock) -> ArtifactRef:
         delivery = Delivery(task, samples_url, Path(scratch))
         if task.brought is None and (earlier := delivery.find_earlier(clock())):
             return earlier
-        return _make(task, samples_url, Path(scratch), delivery, clock)
+        try:
+            return _make(task, samples_url, Path(scratch), delivery, clock)
+        except (TaskWrong, NotEnoughData):
+            delivery.forget()
+            raise
 
 
 def _make(task: TrainingTask, samples_url: str, scratch: Path, delivery: Delivery, clock: Clock) -> ArtifactRef:
@@ -154,7 +159,8 @@ def _compare(
     old = None
     if task.champion and champion:
         old = Contestant(task.champion.name, champion.load(task.threads), tuple(champion.names))
-    held = scorable_rows(task, rows, data.split.holdout, new, old)
+    field = lay_out(task, rows, data.split.holdout, new, old)
+    held, old = field.rows, field.champion
     scores = score_rows(rows, held, new)
     parity = check_parity(rows, held, new)
     evaluation = evaluate(

@@ -48,7 +48,7 @@ def read_served(page: str, max_latency_seconds: float) -> Served | None:
     try:
         for family in text_string_to_metric_families(page):
             for sample in family.samples:
-                if sample.name == f"{_REQUESTS}_total" and sample.labels["code"].startswith("5"):
+                if sample.name == f"{_REQUESTS}_total" and _is_failure(sample.labels["code"]):
                     failed += sample.value
                 elif sample.name == f"{_SECONDS}_bucket":
                     buckets[float(sample.labels["le"])] = sample.value
@@ -58,6 +58,11 @@ def read_served(page: str, max_latency_seconds: float) -> Served | None:
         return None
     in_time = _up_to(buckets, max_latency_seconds)
     return Served(round(failed), round(buckets[max(buckets)] - in_time), round(in_time))
+
+
+def _is_failure(code: str) -> bool:
+    """422 is a row that this version cannot score, and another may; what else is wrong is the client's fault."""
+    return code.startswith("5") or code == "422"
 
 
 def _up_to(buckets: Mapping[float, float], seconds: float) -> float:

@@ -53,7 +53,7 @@ def decide_verdict(
     *,
     has_champion: bool,
 ) -> Ruling:
-    """Deploy, Canary or Keep. Without a champion the gates alone decide; one that was not scored is never replaced.
+    """Deploy, Canary or Keep. Without a champion the gates alone decide; for one without scores a canary does.
 
     ``champion_features`` None: not known, and so not compared.
     """
@@ -153,8 +153,15 @@ def _champion_never_acts(case: Case) -> Ruling | None:
 
 
 def _champion_not_scored(case: Case) -> Ruling | None:
+    """Nothing to compare is nothing gained, unless it is the champion that can say nothing of today's rows."""
     champion, lift = case.evaluation.champion, case.evaluation.lift
-    if champion is not None and champion.finite and lift is not None:
+    if champion is None:
+        line = (
+            f"the champion cannot score the {case.evaluation.outcomes} holdout rows, on which the challenger has a win "
+            f"rate of {case.evaluation.challenger.win_rate or 0.0:.1%}: a canary has to show its worth"
+        )
+        return Ruling("Canary", "ChampionNotScored", line)
+    if champion.finite and lift is not None:
         return None
     return Ruling(
         "Keep", "ChampionNotScored", "the champion has no scores on this holdout: there is nothing to compare"

@@ -32,8 +32,8 @@ def page(metrics: Metrics) -> str:
 
 
 def test_answers_are_told_apart(metrics: Metrics) -> None:
-    answer(metrics, 0.001, 0.3, 0.9, 1.1, 7.0, status_500=4, status_503=1, status_400=50)
-    assert read_served(page(metrics), 1.0) == Served(failed=5, slow=2, in_time=3)
+    answer(metrics, 0.001, 0.3, 0.9, 1.1, 7.0, status_500=4, status_503=1, status_422=2, status_400=50)
+    assert read_served(page(metrics), 1.0) == Served(failed=7, slow=2, in_time=3)
 
 
 def test_a_limit_between_two_bounds_is_rounded_up(metrics: Metrics) -> None:

@@ -180,7 +180,14 @@ CASES = [
         "NoChampion",
         "passes every gate",
     ),
-    ("a champion without scores is never replaced", alone(), {}, "Keep", "ChampionNotScored", "nothing to compare"),
+    (
+        "a champion that cannot score is replaced by a canary alone",
+        alone(),
+        {},
+        "Canary",
+        "ChampionNotScored",
+        "the champion cannot score the 2000 holdout rows, on which the challenger has a win rate of 52.0%",
+    ),
     (
         "a champion whose scores are no numbers is no yardstick",
         evaluation(champion=score("m-v1", finite=False)),

@@ -1,5 +1,7 @@
 """Models that look back: their windows from the request or the store, and every way to have none."""
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,16 +11,19 @@ import httpx
 import numpy as np
 import pytest
 from tests.unit.server.looking_back import HOUR, LENGTH, WIDTH, expected, write_look_back
-from tests.unit.server.served import ROWS, make_config, request_for, tensor, write_artifact
+from tests.unit.server.served import FEATURES, ROWS, make_config, request_for, tensor, write_artifact
 
 from perennial_contract.artifacts import ArtifactError, describe_file, digest_file, verify_artifact
-from perennial_contract.report import MANIFEST_FILE
+from perennial_contract.report import MANIFEST_FILE, Feature
+from perennial_contract.samples import SampleContract
 from perennial_server.application import Application, Parts, State
 from perennial_server.errors import RequestError
 from perennial_server.instants import to_micros
 from perennial_server.metrics import Metrics
 from perennial_server.models import load_model
 from perennial_server.protocol import inputs_of
+from perennial_server.records import Scored
+from perennial_server.statements import RecordStatements
 from perennial_server.windows import History
 
 INFER = "/v2/models/ensemble/infer"
@@ -41,13 +46,29 @@ class Stored:
         return self.answer
 
 
-def build(folder: Path, stored: Stored | None = None, *, records: bool = True, **artifact: Any) -> httpx.AsyncClient:
+class Recorder:
+    """Hands on what it is offered."""
+
+    def __init__(self, offer: Callable[[Scored], None]) -> None:
+        self.offer = offer
+
+
+def build(
+    folder: Path,
+    stored: Stored | None = None,
+    *,
+    records: bool = True,
+    offer: Callable[[Scored], None] = lambda scored: None,
+    **artifact: Any,
+) -> httpx.AsyncClient:
     digest = write_look_back(folder, **artifact)
     config = make_config(folder, digest, algorithm="nhits")
     manifest = verify_artifact(folder, digest)
     model = load_model(folder, manifest)
     inputs = inputs_of(config, manifest, records=records, window=model.sequence, members=len(model.members))
-    parts = Parts(config, model, inputs, Metrics(config), State(), history=stored)  # type: ignore[arg-type]  # a double
+    recorder: Any = Recorder(offer)
+    history: Any = stored
+    parts = Parts(config, model, inputs, Metrics(config), State(), recorder if records else None, history=history)
     return httpx.AsyncClient(transport=httpx.ASGITransport(Application(parts)), base_url="http://server")
 
 
@@ -112,6 +133,19 @@ async def test_the_stores_refusal_is_the_answer(tmp_path: Path) -> None:
     client = build(tmp_path, Stored(RequestError("row 0: too short", 422)))
     answer = await client.post(INFER, json=request_for(["a"]))
     assert (answer.status_code, answer.json()) == (422, {"error": "row 0: too short"})
+
+
+async def test_a_row_that_cannot_be_scored_is_recorded_all_the_same(tmp_path: Path) -> None:
+    recorded: list[Scored] = []
+    client = build(tmp_path, Stored(RequestError("row 0: too short", 422)), offer=recorded.append)
+    assert (await client.post(INFER, json=request_for(["a"]))).status_code == 422
+    [one] = recorded
+    assert (list(one.ids), list(one.series), list(one.times)) == (["a"], ["BTC"], [NOON])
+    assert one.rows.tolist() == ROWS[:1].tolist()
+    assert np.isnan(one.scores).all()
+    statements = RecordStatements(SampleContract(label_delay=HOUR), [Feature(name=name) for name in FEATURES])
+    assert len(json.loads(statements.encode_samples(one))) == 1
+    assert statements.encode_predictions(one) == "[]"
 
 
 SPOILT = np.where(np.arange(LENGTH * WIDTH).reshape(LENGTH, WIDTH) == 4, np.nan, PAST)

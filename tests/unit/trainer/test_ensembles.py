@@ -13,6 +13,8 @@ from tests.unit.trainer.workbench import Bench, champion, market, report_of, run
 from perennial_contract.artifacts import digest_file
 from perennial_contract.report import Manifest
 from perennial_contract.task import AlgorithmName, ArtifactRef
+from perennial_trainer.algorithms import find_algorithm
+from perennial_trainer.algorithms.base import Labelled
 
 TREES: list[AlgorithmName] = ["xgboost", "lightgbm"]
 trees = pytest.mark.parametrize("name", TREES)
@@ -100,6 +102,48 @@ def test_a_warm_start_needs_the_same_algorithm_and_features(loaded: Bench) -> No
     assert report_of(loaded, "v-uid-4").lineage is None  # nobody to begin from
 
 
+def test_a_warm_start_needs_a_champion_that_does_not_know_the_holdout(loaded: Bench) -> None:
+    assert run(loaded, loaded.task(algorithm=algorithm("xgboost")))[0] == 0
+    folder = loaded.artifacts / "trading" / "btc-m-uid" / "v1"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"] = [file for file in manifest["files"] if file["name"] != "report.json"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    old = champion(ArtifactRef(uri=f"file://{folder}", digest=digest_file(folder / "manifest.json")))
+    assert run(loaded, loaded.task(2, algorithm=algorithm("xgboost"), champion=old, warm_start=True))[0] == 0
+    lineage = report_of(loaded, "v-uid-2").lineage
+    assert lineage is not None
+    assert (lineage.warm, lineage.reason) == (False, "it does not say what it was trained on: it may know the holdout")
+
+
+def test_xgboost_goes_on_from_what_the_champion_says_of_the_rows() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(4_000, 4)).round(1)  # many values on the edges of bins
+    target = (rows[:, 0] + rows[:, 1] + rng.normal(size=4_000) > 0).astype(float)
+    old, new = Labelled(rows[:2_000, :], target[:2_000]), Labelled(rows[2_000:] + 0.05, target[2_000:])
+    said: list[float] = []
+    train = find_algorithm("xgboost").train
+    start = train(old, None, parameters={"num_boost_round": 50, "max_depth": 6, "max_bin": 16}, seed=1, threads=1)
+    train(
+        new,
+        new,
+        parameters={"num_boost_round": 1, "eta": 1e-6, "max_bin": 16},
+        seed=1,
+        threads=1,
+        start=start,
+        progress=lambda number, rounds, metric, value: said.append(value),
+    )
+    scores = start.score(new.features)
+    loss = -np.mean(new.target * np.log(scores) + (1 - new.target) * np.log(1 - scores))
+    assert said == [pytest.approx(loss, abs=1e-4)]
+
+
+@pytest.mark.parametrize("parameters", [{"data_sample_strategy": "goss"}, {"boosting": "goss"}])
+def test_an_ensemble_of_lightgbm_leaves_goss_to_draw_its_rows(parameters: dict[str, Any], loaded: Bench) -> None:
+    given = {"name": "lightgbm", "members": 2, "parameters": {"num_boost_round": 5, **parameters}}
+    code, summary = run(loaded, loaded.task(algorithm=given))
+    assert code == 0, summary.error
+
+
 def expected_scores(rows: list[dict[str, Any]], names: tuple[str, ...]) -> Any:
     """What tests/data/look_back.onnx says of one series' rows from the fourth on."""
     values = np.array([[row[name] for name in names] for row in rows])
@@ -113,17 +157,41 @@ def expected_scores(rows: list[dict[str, Any]], names: tuple[str, ...]) -> Any:
     return np.array(scores)
 
 
-def test_a_tree_meets_a_champion_that_looks_back(bench: Bench, tmp_path: Path) -> None:
-    rows = [{**row, "resolved_at": row["at"] + HOUR} for row in market(1_000)]
+def looking_back(folder: Path, series: str) -> dict[str, Any]:
+    """A champion for the market's rows that was trained on a series."""
     renamed = dict(zip(SERVED, ("ret_1", "vol_24", "noise"), strict=True))
-    loaded = bench.fill(rows)
-    folder = tmp_path / "artifacts" / "old"
-    write_look_back(folder, series=("btc",))
+    write_look_back(folder, series=(series,))
     manifest = json.loads((folder / "manifest.json").read_text())
     for feature in manifest["features"]:
         feature["name"] = renamed[feature["name"]]
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    old = champion(ArtifactRef(uri=f"file://{folder}", digest=digest_file(folder / "manifest.json")))
+    return champion(ArtifactRef(uri=f"file://{folder}", digest=digest_file(folder / "manifest.json")))
+
+
+def test_a_champion_that_can_score_nothing_any_more_stands_in_nobodys_way(bench: Bench, tmp_path: Path) -> None:
+    loaded = bench.fill(market(1_000))
+    old = looking_back(tmp_path / "artifacts" / "old", series="of another name")
+    code, summary = run(loaded, loaded.task(2, champion=old, samples={"label_delay": "90m"}))
+    assert code == 0, summary.error
+    report = report_of(loaded, "v-uid-2")
+    assert report.evaluation.champion is None
+    assert report.evaluation.challenger.acted == report.dataset.holdout_rows
+    assert report.left_out_rows is None
+
+
+def test_of_rows_that_are_there_twice_one_counts_where_a_model_looks_back(bench: Bench, tmp_path: Path) -> None:
+    rows = market(1_000)
+    loaded = bench.fill([*rows, *({**row, "id": f"{row['id']}-again"} for row in rows[900:910])])
+    old = looking_back(tmp_path / "artifacts" / "old", series="btc")
+    code, summary = run(loaded, loaded.task(2, champion=old, samples={"label_delay": "90m"}))
+    assert code == 0, summary.error
+    assert report_of(loaded, "v-uid-2").dataset.rows == 1_000
+
+
+def test_a_tree_meets_a_champion_that_looks_back(bench: Bench, tmp_path: Path) -> None:
+    rows = [{**row, "resolved_at": row["at"] + HOUR} for row in market(1_000)]
+    loaded = bench.fill(rows)
+    old = looking_back(tmp_path / "artifacts" / "old", series="btc")
     code, summary = run(loaded, loaded.task(2, champion=old, samples={"label_delay": "90m"}))
     assert code == 0, summary.error
     report = report_of(loaded, "v-uid-2")

@@ -121,7 +121,9 @@ def test_the_unit_of_a_series_is_no_matter() -> None:
 def test_where_there_is_no_telling_the_log_says_so(
     values: FloatArray, words: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("perennial.train"), "propagate", True)
+    log = logging.getLogger("perennial.train")
+    monkeypatch.setattr(log, "handlers", [])  # those of a test before, which ran the command
+    monkeypatch.setattr(log, "propagate", True)
     with caplog.at_level(logging.INFO, "perennial.train"):
         assert fit(values) is None
     assert caplog.messages == [words]

@@ -105,16 +105,13 @@ def test_a_series_step_is_its_median_distance() -> None:
     assert table.steps(np.array([2, 3])) == {series_key(1): HOUR}
 
 
-def test_twins_are_counted() -> None:
-    at = np.array([0, 0, 0, 1]) * HOUR
-    assert Sequences(np.array([1, 2, 1, 1]), at, at, np.ones(4), HOUR).count_twins() == 1
-
-
-@pytest.mark.parametrize("rows", [0, 1, 40_000])
-def test_pieces_make_a_whole(rows: int) -> None:
+@pytest.mark.parametrize(("rows", "length"), [(0, 3), (1, 3), (40_000, 3), (40_000, 100), (5, 2**20)])
+def test_pieces_make_a_whole(rows: int, length: int) -> None:
     at = np.arange(max(rows, 1)) * HOUR
     table = Sequences(np.zeros(len(at), dtype=np.int64), at, at, np.ones(len(at)), HOUR)
     past = Past(table, np.arange(rows), np.ones((len(at), 1)))
-    assert np.concatenate([np.empty(0, int), *(part.rows for part in past.chunks())]).tolist() == list(range(rows))
+    pieces = [part.rows for part in past.chunks(length)]
+    assert np.concatenate([np.empty(0, int), *pieces]).tolist() == list(range(rows))
+    assert all(len(piece) * (length + 1) <= 400_000 or len(piece) == 1 for piece in pieces)
     shape = Sequence(input_size=3, label_delay="1h", steps={series_key(0): HOUR})  # type: ignore[arg-type]
     assert int(any_fault(past.faults(shape), rows).sum()) == min(rows, 3)

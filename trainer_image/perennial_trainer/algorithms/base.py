@@ -84,8 +84,12 @@ class Algorithm(Protocol):
         ...
 
     @property
-    def VARIED(self) -> Mapping[tuple[str, ...], Any]:  # noqa: N802
-        """Defaults of an ensemble's members, under all their names: what is not drawn is the same for every seed."""
+    def MEMBERS_BESIDE(self) -> bool:  # noqa: N802
+        """Whether an ensemble's members train side by side; else one uses all threads better."""
+        ...
+
+    def varied(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """A task's parameters for the members of an ensemble: what is not drawn would be the same for every seed."""
         ...
 
     def train(

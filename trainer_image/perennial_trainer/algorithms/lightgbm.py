@@ -26,11 +26,13 @@ from perennial_trainer.reading import FloatArray
 from perennial_trainer.sequences import Past
 
 LOOKS_BACK = False
-VARIED = {
+MEMBERS_BESIDE = False
+_ROWS_DRAWN: dict[tuple[str, ...], Any] = {
     ("bagging_fraction", "subsample", "sub_row", "bagging"): 0.8,
     ("bagging_freq", "subsample_freq"): 1,
-    ("feature_fraction", "sub_feature", "colsample_bytree"): 0.8,
 }
+_COLUMNS_DRAWN: dict[tuple[str, ...], Any] = {("feature_fraction", "sub_feature", "colsample_bytree"): 0.8}
+_BOOSTING = ("data_sample_strategy", "boosting", "boosting_type", "boost")
 
 MODEL_FILE = "model.txt"
 _OBJECTIVES = ("binary", "cross_entropy", "xentropy")
@@ -127,6 +129,13 @@ def train(
     _refuse_unknown(listener)
     best = booster.best_iteration if stopping and booster.best_iteration > 0 else booster.current_iteration()
     return LightGBMModel(booster, best, threads)
+
+
+def varied(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """See `Algorithm.varied`: GOSS has a way of its own to draw rows, and takes no other."""
+    goss = "goss" in [parameters.get(name) for name in _BOOSTING]
+    drawn = _COLUMNS_DRAWN if goss else {**_ROWS_DRAWN, **_COLUMNS_DRAWN}
+    return with_defaults(parameters, drawn)
 
 
 def load(directory: Path, manifest: Manifest, threads: int) -> LightGBMModel:

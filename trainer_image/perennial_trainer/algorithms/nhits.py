@@ -12,8 +12,8 @@ from perennial_trainer.neural.library import import_training
 from perennial_trainer.progress import ReportRound
 
 LOOKS_BACK = True
-VARIED: Mapping[tuple[str, ...], Any] = {}
-"""A network's first weights are drawn."""
+MEMBERS_BESIDE = True
+"""A network's small steps leave most of several threads idle."""
 
 
 def train(
@@ -40,6 +40,11 @@ def train(
         checkpoints=checkpoints,
     )
     return model
+
+
+def varied(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """See `Algorithm.varied`: a network's first weights are drawn."""
+    return dict(parameters)
 
 
 def load(directory: Path, manifest: Manifest, threads: int) -> scoring.SequenceModel:

@@ -30,7 +30,8 @@ from perennial_trainer.reading import FloatArray
 from perennial_trainer.sequences import Past
 
 LOOKS_BACK = False
-VARIED = {("subsample",): 0.8, ("colsample_bytree",): 0.8}
+MEMBERS_BESIDE = False
+_VARIED: dict[tuple[str, ...], Any] = {("subsample",): 0.8, ("colsample_bytree",): 0.8}
 
 MODEL_FILE = "model.ubj"
 _OBJECTIVES = ("binary:logistic",)
@@ -95,6 +96,8 @@ def train(
 ) -> XGBoostModel:
     """See `Algorithm.train`: rounds come on top of those of ``start``."""
     settings = read_settings(parameters, objectives=_OBJECTIVES, owned=_OWNED)
+    if settings.parameters.get("booster") == "gblinear":
+        raise TaskWrong("algorithm.parameters.booster: 'gblinear' grows no trees, which are what is served: remove it")
     chosen = {**with_defaults(settings.parameters, _DEFAULTS), "seed": seed, "nthread": threads}
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -103,6 +106,11 @@ def train(
         except (xgb.core.XGBoostError, ValueError, TypeError) as error:
             raise TaskWrong(f"algorithm.parameters: {_reason(error)}") from None
     return XGBoostModel(booster, booster.num_boosted_rounds())
+
+
+def varied(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """See `Algorithm.varied`."""
+    return with_defaults(parameters, _VARIED)
 
 
 def _begin(start: Model | None) -> xgb.Booster | None:
@@ -121,7 +129,7 @@ def _boost(
     progress: _Progress,
     start: xgb.Booster | None,
 ) -> xgb.Booster:
-    make = _matrix_maker(parameters)
+    make = _matrix_maker(parameters, quantised=start is None)
     training = make(fit, None)
     evals = [(make(stop, training), "stop")] if stop is not None else [(training, "fit")]
     stopping = settings.stopping_rounds if stop is not None else 0
@@ -135,15 +143,18 @@ def _boost(
         callbacks=[progress],
         xgb_model=start,
     )
-    if stopping and parameters.get("booster") != "gblinear":
+    if stopping:
         return booster[: booster.best_iteration + 1]
     return booster
 
 
-def _matrix_maker(parameters: Mapping[str, Any]) -> Any:
-    """Quantised data costs a quarter of the memory; only histograms over trees can use it."""
+def _matrix_maker(parameters: Mapping[str, Any], *, quantised: bool) -> Any:
+    """Quantised data costs a quarter of the memory; only histograms can use it.
+
+    Trees that were grown on other bins (``quantised`` False) would put rows near their edges on the wrong side.
+    """
     threads = parameters["nthread"]
-    if parameters["tree_method"] != "hist" or parameters.get("booster", "gbtree") == "gblinear":
+    if not quantised or parameters["tree_method"] != "hist":
         return lambda rows, _: xgb.DMatrix(rows.features, rows.target, nthread=threads)
     bins = parameters.get("max_bin")
     return lambda rows, ref: xgb.QuantileDMatrix(

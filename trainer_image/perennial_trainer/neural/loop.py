@@ -16,12 +16,14 @@ from perennial_trainer.checkpoints import Checkpoints
 from perennial_trainer.errors import TaskWrong
 from perennial_trainer.neural.networks import Classifier
 from perennial_trainer.neural.parameters import NetworkSettings
-from perennial_trainer.neural.state import read_state, write_state
+from perennial_trainer.neural.state import State, read_state, write_state
 from perennial_trainer.neural.tensors import WindowTable
 from perennial_trainer.progress import ReportRound, log
 
 _STATE = "running.safetensors"
 _METRIC = "log loss"
+_WORTH_KEEPING = 5.0
+"""Seconds of training."""
 _WINDOWS_AT_ONCE = 4096
 """When nothing is learned from them."""
 
@@ -71,14 +73,15 @@ class Training:
         self._resume()
         progress, settings = self._progress, self.settings
         throttle = self.checkpoints.throttle() if self.checkpoints else None
-        while progress.step < settings.max_steps:
+        while progress.step < settings.max_steps and not self._in_vain():
             loss = self._learn()
             progress.step += 1
             if progress.step % settings.val_check_steps == 0 or progress.step == settings.max_steps:
-                if self._look(loss):
-                    break
+                self._look(loss)
                 if throttle and throttle.due():
                     self._keep()
+        if throttle and throttle.seconds > _WORTH_KEEPING:
+            self._keep()  # another member of the ensemble may be interrupted yet
         if progress.best:
             self.classifier.load_state_dict(progress.best)
             return progress.best_step
@@ -101,8 +104,12 @@ class Training:
             return torch.randint(0, rows, (batch,), generator=self._drawing)
         return torch.randperm(rows, generator=self._drawing)[:batch]
 
-    def _look(self, loss: Tensor) -> bool:
-        """Judges the weights on the stopping rows; True: no better ones are to be expected."""
+    def _in_vain(self) -> bool:
+        """No better weights are to be expected."""
+        return bool(self.settings.patience) and self._progress.worse >= self.settings.patience
+
+    def _look(self, loss: Tensor) -> None:
+        """Judges the weights on the stopping rows."""
         progress = self._progress
         value = float(loss) if self.stop is None else self._judge(self.stop)
         if not math.isfinite(value):
@@ -112,13 +119,12 @@ class Training:
         if self.report:
             self.report(progress.step, self.settings.max_steps, _METRIC, value)
         if self.stop is None or not self.settings.patience:
-            return False
+            return
         if value < progress.best_loss:
             progress.best_loss, progress.best_step, progress.worse = value, progress.step, 0
             progress.best = {name: tensor.detach().clone() for name, tensor in self.classifier.state_dict().items()}
         else:
             progress.worse += 1
-        return progress.worse >= self.settings.patience
 
     @torch.no_grad()
     def _judge(self, places: Tensor) -> float:
@@ -152,7 +158,17 @@ class Training:
         data = self.checkpoints.read(_STATE) if self.checkpoints else None
         if data is None:
             return
-        kept = read_state(data)
+        first = {name: tensor.clone() for name, tensor in self.classifier.state_dict().items()}
+        try:
+            self._restore(read_state(data))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is no reason not to train
+            log.info("a checkpoint cannot be read, and training begins anew: %s", " ".join(str(error).split())[:200])
+            self.classifier.load_state_dict(first)
+            self.__post_init__()
+        else:
+            log.info("going on from step %d of an attempt that was interrupted", self._progress.step)
+
+    def _restore(self, kept: State) -> None:
         self.classifier.load_state_dict(kept.group("weights"))
         self._optimizer.load_state_dict(kept.optimizer(self._optimizer.state_dict()))
         self._schedule.load_state_dict(kept.schedule(self._schedule.state_dict()))
@@ -163,4 +179,3 @@ class Training:
         numbers, best = kept.numbers, kept.group("best")
         loss = math.inf if numbers["best_loss"] is None else float(numbers["best_loss"])
         self._progress = _Progress(numbers["step"], numbers["best_step"], loss, numbers["worse"], best)
-        log.info("going on from step %d of an attempt that was interrupted", self._progress.step)

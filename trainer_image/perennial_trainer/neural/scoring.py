@@ -48,7 +48,7 @@ class SequenceModel:
         """
         if past is None:
             raise ValueError("a model that looks back cannot score rows alone")
-        parts = [self._score(part) for part in past.chunks()]
+        parts = [self._score(part) for part in past.chunks(self.sequence.input_size)]
         return np.concatenate(parts) if parts else np.empty(0)
 
     def _score(self, past: Past) -> FloatArray:

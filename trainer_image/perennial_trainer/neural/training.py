@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 # What cuBLAS asks for before it promises the same sums every time. Read when it loads.
@@ -36,16 +37,24 @@ class TrainedModel(SequenceModel):
     """A model that still has the network that its graph was made from."""
 
     classifier: Classifier
+    threads: int
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For the process that gathers an ensemble: all but the session, which is the graph at work."""
+        return {**self.__dict__, "session": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({**state, "session": open_session(state["graph"], state["threads"])})
 
     def parity(self, past: Past) -> float | None:
         """See `Model.parity`."""
         largest = 0.0
-        for part in past.chunks():
+        for part in past.chunks(self.sequence.input_size):
             features, targets = window_arrays(part, self.sequence.input_size)
             with torch.no_grad():
                 own = self.classifier(torch.from_numpy(features), torch.from_numpy(targets)).numpy()
             served = self.session.run(None, {"features": features, "targets": targets})[0]
-            largest = max(largest, float(np.abs(own.astype(np.float64) - served).max(initial=0.0)))
+            largest = float(np.maximum(largest, np.abs(own.astype(np.float64) - served).max(initial=0.0)))  # NaN stays
         return largest
 
 
@@ -64,7 +73,7 @@ def train(
     """See `Algorithm.train`."""
     constructor, without = PARAMETERS_OF[name]
     settings = read_settings(parameters, constructor, _NAMES[name], without)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = _find_device()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     shape = _shape_of(fit, stop, settings)
@@ -98,7 +107,18 @@ def train(
         rounds=steps,
         session=open_session(graph, threads),
         classifier=classifier,
+        threads=threads,
     )
+
+
+def _find_device() -> torch.device:
+    """A GPU where the Pod has one, and torch can use it."""
+    if torch.cuda.is_available():
+        log.info("training on %s", torch.cuda.get_device_name())
+        return torch.device("cuda")
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        log.info("this Pod has a GPU, and the image a torch for the CPU alone: set training.image to one with CUDA")
+    return torch.device("cpu")
 
 
 def _past_of(part: Labelled) -> Past:

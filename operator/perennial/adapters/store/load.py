@@ -63,6 +63,8 @@ def create_tables(connection: Connection, table: str, predictions: str, features
     samples = samples_table(table, features)
     for wanted in (samples, predictions_table(predictions), reports_table()):
         wanted.metadata.create_all(connection)
+        for index in wanted.indexes:  # of a table that was there already, create_all makes none
+            index.create(connection, checkfirst=True)
     if before is None:
         return tuple(features)
     added = tuple(name for name in features if name not in before)
