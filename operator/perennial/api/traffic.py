@@ -61,7 +61,7 @@ class Guard(Spec):
     """When a canary goes at once, whatever its outcomes may be: its requests fail or crawl."""
 
     max_error_ratio: float = Field(default=0.05, ge=0, lt=1)
-    """Share of requests that may fail (5xx) or be slower than maxLatencySeconds, and surely more than stable's."""
+    """Share that may fail (5xx, or 422: cannot score) or take over maxLatencySeconds, and surely more than stable's."""
     max_latency_seconds: float = Field(default=1.0, gt=0, le=2.5)
     """A request may take so long inside the server."""
     min_requests: int = Field(default=100, ge=1)
