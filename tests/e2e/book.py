@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tests.e2e.database import Prediction
 from tests.e2e.market import Market
-from tests.e2e.scene import Object, Scene
+from tests.e2e.scene import WAIT_SECONDS, Object, Scene
 
 from perennial.adapters.cluster import RETRAIN_POLICY
 
@@ -91,7 +91,7 @@ async def until_judged(scene: Scene, version: str) -> Object:
     return await scene.until(f"{version} has a verdict", look)
 
 
-async def until_done(scene: Scene, *models: str) -> Object:
+async def until_done(scene: Scene, *models: str, seconds: float = WAIT_SECONDS) -> Object:
     """The plan, once these models are in it and no job is left to do."""
 
     async def look() -> Object | None:
@@ -99,4 +99,4 @@ async def until_done(scene: Scene, *models: str) -> Object:
         states = {job["model"]: job["state"] for job in plan["jobs"]}
         return plan if states == dict.fromkeys(models, "Done") else None
 
-    return await scene.until(f"the plan of {', '.join(models)} is done", look)
+    return await scene.until(f"the plan of {', '.join(models)} is done", look, seconds)

@@ -43,8 +43,7 @@ async def test_four_ensembles(scene: Scene) -> None:
     samples = await book.load(scene, old, seed=7)
     await _train_first_versions(scene)
     await book.suspend(scene, True)
-    new = times(book.NEW_OUTCOMES, datetime.now(UTC) - timedelta(seconds=7), timedelta(milliseconds=20))
-    samples += await book.load(scene, new, seed=8)
+    samples += await book.load(scene, _just_now(), seed=8)
     for name, percent in WIN_PERCENT.items():
         served = book.predictions(samples, percent)
         await scene.database.record(f"{scene.namespace}/{name}", await scene.uid(f"{name}-v1"), served)
@@ -57,14 +56,19 @@ async def test_four_ensembles(scene: Scene) -> None:
     assert (await book.until_done(scene, *POOR))["id"] == planned["id"]
     assert await _revisions(scene) == {name: 2 if name in POOR else 1 for name in WIN_PERCENT}
 
+    await book.load(scene, _just_now(), seed=9)  # a schedule, too, needs outcomes that no attempt has seen
     await _schedule_soon(scene)
-    daily = await book.until_done(scene, *WIN_PERCENT)
+    daily = await book.until_done(scene, *WIN_PERCENT, seconds=480)
     assert {(job["trigger"], job["priority"]) for job in daily["jobs"]} == {("Schedule", "Low")}
     assert await _revisions(scene) == {name: 3 if name in POOR else 2 for name in WIN_PERCENT}
     for name, revisions in (await _revisions(scene)).items():
         judged = await book.until_judged(scene, f"{name}-v{revisions}")
         assert judged["status"]["evaluation"]["champion"] is not None
         assert judged["status"]["resolved"]["algorithm"]["members"] == 2
+
+
+def _just_now() -> list[datetime]:
+    return times(book.NEW_OUTCOMES, datetime.now(UTC) - timedelta(seconds=7), timedelta(milliseconds=20))
 
 
 async def _train_first_versions(scene: Scene) -> None:
