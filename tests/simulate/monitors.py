@@ -134,7 +134,7 @@ def _drift_cases() -> tuple[Case, ...]:
                 batch=10,
                 figure="evidence.drift.power",
             )
-            for (process, name), runs in zip(said, (100, 100, 250, 80), strict=True)
+            for (process, name), runs in zip(said, (400, 200, 250, 400), strict=True)
         ),
     )
 

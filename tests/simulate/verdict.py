@@ -151,12 +151,19 @@ def _strict_cases() -> list[Case]:
     ]
 
 
+def _power_runs(overlap: int, discordance: float) -> int:
+    """The nearer to 90 %, the more of them it takes to decide."""
+    if discordance < 0.25:
+        return 3000
+    return 40_000 if overlap == 1 else 8000
+
+
 def _power_cases() -> list[Case]:
     return [
         Case(
             f"champion {rate:.0%}, discordance {discordance:g}, outcomes over {overlap}",
             partial(deploys, Rivalry(overlap, rate, 1.08 * rate, discordance), rows, Promotion()),
-            (8000 if discordance == 0.25 else 3000) if aim else 1000,
+            _power_runs(overlap, discordance) if aim else 1000,
             aim,
             figure="evidence.verdict.power_8pct" if aim else "",
             note=f"{rows:,} rows",
