@@ -9,7 +9,7 @@ MODELS_ensembles = $(patsubst %,-f manifests/examples/ensembles/%.yaml,xgboost l
 TABLES_sp500 = --table sp500_samples --predictions-table sp500_predictions
 TABLES_ensembles = $(TABLES_sp500)
 SPAN_sp500 = --from 1995-01-01
-SPAN_ensembles = --from 2018-01-01
+SPAN_ensembles = --from 2019-01-01
 DATA_ensembles = sp500
 REPLAY_btc = $(BIN)/perennial
 REPLAY_sp500 = $(REPLAY_btc)
@@ -78,7 +78,7 @@ e2e: setup ## the loop on a real cluster with real images
 
 e2e-full: e2e ## the same: no scenario takes longer than CI has time for
 
-replay: setup ## a policy over real history, with no cluster: EXAMPLE=btc (2017 to 2019), sp500 (1995 to 2022), ensembles (2018 to 2022)
+replay: setup ## a policy over real history, with no cluster: EXAMPLE=btc (2017 to 2019), sp500 (1995 to 2022), ensembles (2019 to 2022)
 	@mkdir -p build
 	@rm -f build/$(EXAMPLE).db
 	$(BIN)/perennial example $(or $(DATA_$(EXAMPLE)),$(EXAMPLE)) --load --url sqlite:///build/$(EXAMPLE).db $(TABLES_$(EXAMPLE))
