@@ -198,9 +198,20 @@ class Scene:
         )
 
     async def endpoint(self, model: str) -> Endpoint:
-        """Where the model answers, from this machine."""
+        """Where the model answers, from this machine: a node takes a moment to learn of a new Service."""
         address = await asyncio.to_thread(self.cluster.address, self.namespace, model)
-        return Endpoint(model, address, TOKEN)
+        endpoint = Endpoint(model, address, TOKEN)
+
+        async def look() -> bool:
+            try:
+                _, writer = await asyncio.wait_for(asyncio.open_connection(address, endpoint.port), 1)
+            except (OSError, TimeoutError):
+                return False
+            writer.close()
+            return True
+
+        await self.until(f"{address} takes connections", look)
+        return endpoint
 
     async def until_looked_at(self, model: str) -> None:
         """Returns when the operator that runs now has reconciled a model: when it has seen a change of its spec."""

@@ -18,6 +18,8 @@ from perennial.resources import names
 STEP = timedelta(seconds=2)
 MARKET = Market(share=0.1, fickle=0.6)
 """Who knows of its turn is 3.4 % better: enough for a canary, not enough to be deployed."""
+CALM = Market(share=0.0)
+"""Live traffic in which the versions agree: nothing is decided."""
 LIVE = Market(share=0.5, fickle=0.8)
 """In live traffic the versions differ on every second row, so that minutes bring the evidence that takes weeks else."""
 
@@ -124,19 +126,25 @@ async def _assert_pairs(scene: Scene) -> None:
 
 
 async def test_canary_worse(scene: Scene) -> None:
-    """Live traffic in which the challenger is wrong: weight 0, rejected, and the stable version untouched."""
+    """It has live traffic, in which it turns out wrong: weight 0, rejected, and the stable version untouched."""
     await _prepare(scene, policy())
     await scene.until_stable("m", "m-v1")
     pods = await scene.live_pods("m-v1")
     await _retrain_after_turn(scene)
-    async with Load(await scene.endpoint("m"), LIVE) as load:
+    async with Load(await scene.endpoint("m"), CALM) as load:
         await scene.until_phase("m-v2", "Canary")
+        canary = await scene.uid("m-v2")
+
+        async def answers() -> bool:
+            return load.answers[canary] > 0
+
+        await scene.until("the canary answers clients", answers)
+        load.market = LIVE
         await scene.until_phase("m-v2", "Rejected", seconds=480)
         await scene.until_silent("m-v2")
         assert await load.answering() == {await scene.uid("m-v1")}
     assert load.failures == []
     await _assert_taken_out(scene, "CanaryWorse", pods)
-    assert load.answers[await scene.uid("m-v2")] > 0
 
 
 async def test_canary_crashes(scene: Scene) -> None:
