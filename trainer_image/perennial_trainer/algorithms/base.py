@@ -85,7 +85,7 @@ class Algorithm(Protocol):
 
     @property
     def MEMBERS_BESIDE(self) -> bool:  # noqa: N802
-        """Whether an ensemble's members train side by side; else one uses all threads better."""
+        """Whether an ensemble's members train side by side; else each has all threads, and the data is held once."""
         ...
 
     def varied(self, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from perennial_trainer.progress import ReportRound
 
 LOOKS_BACK = True
 MEMBERS_BESIDE = True
-"""A network's small steps leave most of several threads idle."""
+"""One thread each: steps of a small batch are too short to be shared out among several."""
 
 
 def train(

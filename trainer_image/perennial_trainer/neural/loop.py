@@ -58,6 +58,10 @@ class Training:
     checkpoints: Checkpoints | None = None
 
     def __post_init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is learned yet."""
         self._progress = _Progress()
         self._drawing = torch.Generator().manual_seed(self.seed)
         configured = self.classifier.network.configure_optimizers()
@@ -159,12 +163,14 @@ class Training:
         if data is None:
             return
         first = {name: tensor.clone() for name, tensor in self.classifier.state_dict().items()}
+        drawn = torch.get_rng_state()
         try:
             self._restore(read_state(data))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is no reason not to train
             log.info("a checkpoint cannot be read, and training begins anew: %s", " ".join(str(error).split())[:200])
             self.classifier.load_state_dict(first)
-            self.__post_init__()
+            torch.set_rng_state(drawn)
+            self._begin()
         else:
             log.info("going on from step %d of an attempt that was interrupted", self._progress.step)
 
